@@ -1,0 +1,1 @@
+"""Words, pure: what is wanted as Kubernetes objects. One file an object kind; no I/O, no decisions."""

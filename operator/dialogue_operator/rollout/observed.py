@@ -1,0 +1,54 @@
+"""The world as it was read, reduced to what a decision needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why pods of a revision do not come up: one word, one sentence."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ObservedRevision:
+    """One revision's InferenceService, Deployment and pods."""
+
+    revision: str
+    ready: bool  # KServe says Ready and the Deployment has ready pods
+    replicas: int  # what its Deployment asks for; 0 before KServe has made it
+    ready_replicas: int
+    deleting: bool = False
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class ObservedRoute:
+    """One route of ours: where it sends new conversations, which revisions it names, whether the gateway took it."""
+
+    weights: Mapping[str, int]
+    named: frozenset[str]  # every revision that any rule refers to
+    accepted: bool  # Accepted and ResolvedRefs, of the generation that was read
+    problem: str = ""  # what the gateway said where it refused
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything one decision looks at."""
+
+    revisions: Mapping[str, ObservedRevision] = field(default_factory=dict)
+    routes: tuple[ObservedRoute, ...] = ()  # HTTP and gRPC; fewer while they are not made
+    routes_wanted: int = 2
+    host_conflict: str = ""  # another object holds our host: its kind, namespace and name
+
+    def is_routed(self, revision: str) -> bool:
+        """Some rule of some route still refers to it."""
+        return any(revision in route.named for route in self.routes)
+
+    def traffic_is(self, revision: str) -> bool:
+        """Every route sends all new conversations to this revision, and the gateway has taken that."""
+        return len(self.routes) == self.routes_wanted and all(
+            route.accepted and dict(route.weights) == {revision: 100} for route in self.routes
+        )
