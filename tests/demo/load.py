@@ -1,0 +1,55 @@
+"""Steady load over HTTP and gRPC that counts every answer and every failure. No retries."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from demo.talk import GrpcClient, HttpClient, Place, Reply, RequestFailed
+
+SHORTEST_TOKENS = 8
+
+
+class Load:
+    """Clients that ask without pause from `start` to `stop`; `answers` counts by revision, `failures` by kind."""
+
+    def __init__(self, place: Place, http_clients: int = 2, grpc_clients: int = 1) -> None:
+        self.place = place
+        self.answers: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        workers = [self._http] * http_clients + [self._grpc] * grpc_clients
+        self._threads = [threading.Thread(target=worker, daemon=True) for worker in workers]
+
+    def start(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def stop(self) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def total(self) -> int:
+        return self.answers.total() + self.failures.total()
+
+    def _http(self) -> None:
+        client = HttpClient(self.place)
+        self._repeat(lambda: client.ask([{"role": "user", "content": "hello"}], max_tokens=SHORTEST_TOKENS))
+
+    def _grpc(self) -> None:
+        client = GrpcClient(self.place)
+        self._repeat(lambda: client.ask("hello", maxNewTokens=SHORTEST_TOKENS))
+
+    def _repeat(self, ask: Callable[[], Reply]) -> None:
+        while not self._stopping.is_set():
+            try:
+                revision = ask().revision
+            except RequestFailed as failure:
+                with self._lock:
+                    self.failures[str(failure)] += 1
+            else:
+                with self._lock:
+                    self.answers[revision] += 1
