@@ -1,0 +1,109 @@
+"""What `make demo` promises, and what must hold on the cluster that it leaves running."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from demo.load import Load
+from demo.shell import ROOT, kubectl, kubectl_json, wait_for
+from demo.story import MODEL, NAMESPACE
+from demo.talk import HttpClient
+from support.demo import Demo
+from support.readme import commands
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(5000)]
+
+
+def model() -> dict[str, object]:
+    status: dict[str, object] = kubectl_json("get", "dm", MODEL, "-n", NAMESPACE)["status"]
+    return status
+
+
+def condition(type_: str) -> dict[str, str]:
+    conditions = model()["conditions"]
+    assert isinstance(conditions, list)
+    found: dict[str, str] = next(c for c in conditions if c["type"] == type_)
+    return found
+
+
+def patch(spec: dict[str, object]) -> None:
+    kubectl("patch", "dm", MODEL, "-n", NAMESPACE, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+
+def test_the_demo_prints_replies_before_during_and_after_the_upgrade_and_no_failure(demo: Demo) -> None:
+    rows = re.findall(r"^(before|during|after) +(HTTP|gRPC) +([0-9a-f]{8}) ", demo.printed, re.M)
+    assert {(when, over) for when, over, _ in rows} == {
+        (w, o) for w in ("before", "during", "after") for o in ("HTTP", "gRPC")
+    }
+    revisions = {when: {r for w, _, r in rows if w == when} for when in ("before", "after")}
+    assert len(revisions["before"]) == len(revisions["after"]) == 1
+    assert revisions["before"] != revisions["after"]
+    count = re.search(r"load during the upgrade: (\d+) requests .*; failed: 0$", demo.printed, re.M)
+    assert count
+    assert int(count[1]) > 50
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("kubectl")])
+def test_kubectl_commands_of_the_readme_answer(demo: Demo, command: str) -> None:
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_pods_are_held_to_the_restricted_standard_and_hold_one_container(demo: Demo) -> None:
+    labels = kubectl_json("get", "namespace", NAMESPACE)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    pods = kubectl_json("get", "pods", "-n", NAMESPACE, "-l", f"serving.dialogue.dev/model={MODEL}")["items"]
+    assert pods
+    for pod in pods:
+        assert [c["name"] for c in pod["spec"]["containers"]] == ["kserve-container"]
+        assert pod["spec"].get("initContainers", []) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ({"uri": "pvc://models/quickstart/9.9.9", "version": "9.9.9"}, "BundleNotFound"),
+        ({"uri": "builtin://default", "version": "1.0.1", "digest": "sha256:" + "0" * 64}, "DigestMismatch"),
+    ],
+)
+def test_a_bundle_that_cannot_be_served_is_named_and_the_last_good_revision_keeps_serving(
+    upgraded: Demo, source: dict[str, object], reason: str
+) -> None:
+    stable = model()["stableRevision"]
+    patch({"model": source})
+    wait_for(f"condition Progressing to say {reason}", lambda: condition("Progressing")["reason"] == reason, 30)
+    assert condition("Progressing")["status"] == "False"
+    assert condition("Progressing")["message"]
+    assert condition("Ready")["status"] == "True"
+    assert HttpClient(upgraded.place).ask([{"role": "user", "content": "hello"}]).revision == stable
+
+
+def test_deleting_the_pod_under_load_after_scaling_up_fails_no_request(upgraded: Demo) -> None:
+    kubectl("scale", f"dm/{MODEL}", "-n", NAMESPACE, "--replicas=2")
+    wait_for("two ready pods", lambda: model()["readyReplicas"] == 2, 120)
+    load = Load(upgraded.place).start()
+    try:
+        pods = kubectl(
+            "get", "pods", "-n", NAMESPACE, "-l", f"serving.dialogue.dev/model={MODEL}", "-o", "name"
+        ).split()
+        kubectl("delete", "-n", NAMESPACE, pods[0], "--wait=true")
+        wait_for("the replacement", lambda: model()["readyReplicas"] == 2, 120)
+    finally:
+        load.stop()
+        kubectl("scale", f"dm/{MODEL}", "-n", NAMESPACE, "--replicas=1")
+    assert load.answers.total() > 0
+    assert dict(load.failures) == {}
+
+
+def test_killing_the_leading_operator_in_an_upgrade_only_delays_it(upgraded: Demo) -> None:
+    patch({"generation": {"numBeams": 2}})
+    leader = kubectl_json("get", "lease", "dialogue-operator", "-n", "dialogue-system")["spec"]["holderIdentity"]
+    pods = kubectl("get", "pods", "-n", "dialogue-system", "-o", "name").split()
+    [pod] = [name for name in pods if name.removeprefix("pod/") in leader]
+    kubectl("delete", "-n", "dialogue-system", pod, "--grace-period=0", "--force")
+    wait_for("the upgrade to end", lambda: model()["phase"] == "Stable" and model()["stableRevision"] != "", 180)
+    rendered = kubectl_json("get", "httproute", MODEL, "-n", NAMESPACE)["spec"]["rules"][-1]["backendRefs"]
+    assert [ref["name"] for ref in rendered] == [f"{MODEL}-{model()['stableRevision']}-predictor"]
