@@ -1,0 +1,69 @@
+"""The shape of a dialogue model, as stored in a bundle.
+
+Plain data without torch: a bundle's shape is checked before anything heavy is imported.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+Activation = Literal["gelu", "relu"]
+
+SIZES = ("vocab_size", "d_model", "encoder_layers", "decoder_layers", "heads", "ffn", "max_positions")
+SPECIAL_IDS = ("pad_id", "bos_id", "eos_id", "decoder_start_id")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """An encoder-decoder with learned positions and embeddings tied across encoder, decoder and output.
+
+    `pre_norm` chooses mBART's layout (a norm before each block, final norms) over BART's (a norm after each).
+    """
+
+    vocab_size: int
+    d_model: int
+    encoder_layers: int
+    decoder_layers: int
+    heads: int
+    ffn: int
+    max_positions: int = 512
+    pre_norm: bool = True
+    activation: Activation = "gelu"
+    scale_embedding: bool = True
+    layernorm_embedding: bool = True
+    pad_id: int = 0
+    bos_id: int = 1
+    eos_id: int = 2
+    decoder_start_id: int = 2
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in SIZES:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in SPECIAL_IDS:
+            if not 0 <= (token := getattr(self, name)) < self.vocab_size:
+                raise ValueError(f"{name} must lie in the vocabulary of {self.vocab_size}, got {token}")
+        if self.d_model % self.heads:
+            raise ValueError(f"d_model ({self.d_model}) must be divisible by heads ({self.heads})")
+        if self.activation not in ("gelu", "relu"):
+            raise ValueError(f"activation must be gelu or relu, got {self.activation!r}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
+
+    @property
+    def head_width(self) -> int:
+        return self.d_model // self.heads
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "ModelConfig":
+        """Raises ValueError that names an unknown or missing field."""
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"unknown architecture field: {', '.join(unknown)}")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"architecture: {error}") from error

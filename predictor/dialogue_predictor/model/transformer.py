@@ -1,0 +1,181 @@
+"""The encoder-decoder itself: mBART's layout, or BART's with `pre_norm` off.
+
+Parameter names follow Hugging Face's, so that its checkpoints load as they are and its implementation
+(`MBartForConditionalGeneration`, `BartForConditionalGeneration`) is the reference this one is tested against.
+Lewis et al. 2020, arXiv:1910.13461; Liu et al. 2020, arXiv:2001.08210.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dialogue_predictor.model.attention import Attention, key_mask
+from dialogue_predictor.model.config import ModelConfig
+
+POSITION_OFFSET = 2
+INIT_STD = 0.02
+TIED = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight")
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": functional.gelu, "relu": functional.relu}
+
+
+class Layer(nn.Module):
+    """One encoder layer, or with `cross` one decoder layer; each block is a residual around a norm."""
+
+    def __init__(self, config: ModelConfig, *, cross: bool) -> None:
+        super().__init__()
+        self.pre_norm = config.pre_norm
+        self.activation = ACTIVATIONS[config.activation]
+        self.dropout = nn.Dropout(config.dropout)
+        self.self_attn = Attention(config.d_model, config.heads)
+        self.self_attn_layer_norm = nn.LayerNorm(config.d_model)
+        if cross:
+            self.encoder_attn = Attention(config.d_model, config.heads)
+            self.encoder_attn_layer_norm = nn.LayerNorm(config.d_model)
+        self.fc1 = nn.Linear(config.d_model, config.ffn)
+        self.fc2 = nn.Linear(config.ffn, config.d_model)
+        self.final_layer_norm = nn.LayerNorm(config.d_model)
+
+    def block(self, norm: nn.Module, states: Tensor, inner: Callable[[Tensor], Tensor]) -> Tensor:
+        if self.pre_norm:
+            dropped: Tensor = self.dropout(inner(norm(states)))
+            return states + dropped
+        normed: Tensor = norm(states + self.dropout(inner(states)))
+        return normed
+
+    def feed_forward(self, states: Tensor) -> Tensor:
+        projected: Tensor = self.fc2(self.activation(self.fc1(states)))
+        return projected
+
+    def forward(
+        self,
+        states: Tensor,
+        self_mask: Tensor | None = None,
+        memory: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+    ) -> Tensor:
+        causal = memory is not None
+        states = self.block(
+            self.self_attn_layer_norm, states, lambda x: self.self_attn(x, x, mask=self_mask, causal=causal)
+        )
+        if memory is not None:
+            states = self.block(
+                self.encoder_attn_layer_norm, states, lambda x: self.encoder_attn(x, memory, mask=memory_mask)
+            )
+        return self.block(self.final_layer_norm, states, self.feed_forward)
+
+
+class Stack(nn.Module):
+    """Positions, embedding norm, layers and final norm of one side; the token embedding is the model's."""
+
+    def __init__(self, config: ModelConfig, *, layers: int, cross: bool) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(config.dropout)
+        self.embed_positions = nn.Embedding(config.max_positions + POSITION_OFFSET, config.d_model)
+        self.layernorm_embedding = nn.LayerNorm(config.d_model) if config.layernorm_embedding else nn.Identity()
+        self.layers = nn.ModuleList(Layer(config, cross=cross) for _ in range(layers))
+        self.layer_norm = nn.LayerNorm(config.d_model) if config.pre_norm else nn.Identity()
+
+    def embed(self, embedded: Tensor, start: int = 0) -> Tensor:
+        """Adds the positions `start`, `start + 1`, … to embedded tokens [B, T, D]."""
+        positions = self.embed_positions.weight[POSITION_OFFSET + start :][: embedded.shape[1]]
+        if positions.shape[0] < embedded.shape[1]:
+            limit = self.embed_positions.num_embeddings - POSITION_OFFSET
+            raise ValueError(f"a sequence of {start + embedded.shape[1]} tokens exceeds {limit} positions")
+        normed: Tensor = self.dropout(self.layernorm_embedding(embedded + positions))
+        return normed
+
+
+class Body(nn.Module):
+    """The two stacks around one shared token embedding; exists for the `model.` prefix of the names."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.shared = nn.Embedding(config.vocab_size, config.d_model, padding_idx=config.pad_id)
+        self.encoder = Stack(config, layers=config.encoder_layers, cross=False)
+        self.decoder = Stack(config, layers=config.decoder_layers, cross=True)
+
+
+class DialogueTransformer(nn.Module):
+    """Encoder-decoder with one embedding for source, target and output.
+
+    The state dict holds the shared embedding once, under `model.shared.weight`; a Hugging Face state dict
+    loads as well, with all of its tied copies or only some.
+    """
+
+    final_logits_bias: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_scale = math.sqrt(config.d_model) if config.scale_embedding else 1.0
+        self.model = Body(config)
+        self.register_buffer("final_logits_bias", torch.zeros(1, config.vocab_size))
+        self.register_load_state_dict_pre_hook(untie)  # type: ignore[no-untyped-call]
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """[B, T] → [B, T, D], scaled."""
+        embedded: Tensor = self.model.shared(tokens)
+        return embedded * self.embed_scale
+
+    def project(self, states: Tensor) -> Tensor:
+        """[..., D] → logits [..., V]."""
+        return functional.linear(states, self.model.shared.weight, self.final_logits_bias[0])
+
+    def encode(self, source: Tensor, source_mask: Tensor) -> Tensor:
+        """Source ids [B, S] with a mask [B, S], true on real tokens → memory [B, S, D].
+
+        Raises ValueError when the source exceeds the positions.
+        """
+        encoder, mask = self.model.encoder, key_mask(source_mask)
+        states = encoder.embed(self.embed(source))
+        for layer in encoder.layers:
+            states = layer(states, self_mask=mask)
+        memory: Tensor = encoder.layer_norm(states)
+        return memory
+
+    def decode(self, target_in: Tensor, memory: Tensor, source_mask: Tensor) -> Tensor:
+        """Target ids [B, T] under a causal mask over memory [B, S, D] → states [B, T, D]."""
+        decoder, mask = self.model.decoder, key_mask(source_mask)
+        states = decoder.embed(self.embed(target_in))
+        for layer in decoder.layers:
+            states = layer(states, memory=memory, memory_mask=mask)
+        normed: Tensor = decoder.layer_norm(states)
+        return normed
+
+    def forward(self, source: Tensor, source_mask: Tensor, target_in: Tensor) -> Tensor:
+        """Teacher forcing: `target_in` [B, T] begins with the decoder start token → logits [B, T, V].
+
+        Targets need no mask: with causal attention the padding at their end reaches no real position.
+        """
+        return self.project(self.decode(target_in, self.encode(source, source_mask), source_mask))
+
+
+def untie(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """Folds the tied copies of the embedding in a state dict into `model.shared.weight`."""
+    shared = f"{prefix}model.shared.weight"
+    for name in TIED:
+        copy = state.pop(f"{prefix}{name}", None)
+        if copy is not None:
+            state.setdefault(shared, copy)
+
+
+@torch.no_grad()
+def build(config: ModelConfig) -> DialogueTransformer:
+    """A fresh model initialised as mBART is: weights of deviation 0.02, zero biases and padding row.
+
+    Draws from torch's global generator; seed it for a reproducible start.
+    """
+    model = DialogueTransformer(config)
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            module.weight.normal_(std=INIT_STD)
+            module.bias.zero_()
+        elif isinstance(module, nn.Embedding):
+            module.weight.normal_(std=INIT_STD)
+            if module.padding_idx is not None:
+                module.weight[module.padding_idx].zero_()
+    return model

@@ -1,0 +1,196 @@
+"""The search against the definition of its answer, and on its own: batches, sources that leave, constraints."""
+
+import itertools
+import math
+import random
+from typing import Any
+
+import pytest
+import torch
+
+from dialogue_predictor.decoding.beam import advance, begin, done
+from dialogue_predictor.decoding.options import GenerationOptions
+from dialogue_predictor.decoding.search import Search, decode, padded
+from dialogue_predictor.model.incremental import IncrementalModel
+from dialogue_predictor.model.transformer import DialogueTransformer
+from support.tiny_models import random_options, random_sources, tiny_engine, tiny_model, token_ids
+
+
+@torch.no_grad()
+def score_of(model: DialogueTransformer, source: list[int], target: list[int], options: GenerationOptions) -> float:
+    """By teacher forcing, with none of the search's code."""
+    config = model.config
+    source_ids, mask = padded([source], config.pad_id, torch.device("cpu"))
+    logits = model(source_ids, mask, torch.tensor([[config.decoder_start_id, *target[:-1]]]))
+    log_probs = torch.log_softmax(logits[0], dim=-1)[torch.arange(len(target)), torch.tensor(target)]
+    return float(log_probs.sum()) / math.pow(len(target), options.length_penalty)
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_as_many_beams_as_sequences_is_exhaustive_search(seed: int, length_penalty: float) -> None:
+    vocabulary, longest = 4, 3  # three tokens besides the end: 3 live prefixes, 9, then 27 ends; 16 beams hold 9
+    model = tiny_model(seed, vocab_size=vocabulary, eos_bias=0.5).double()
+    eos = model.config.eos_id
+    options = GenerationOptions(
+        num_beams=16,
+        max_new_tokens=longest,
+        length_penalty=length_penalty,
+        no_repeat_ngram=0,
+        early_stopping="never",
+    )
+    words = [token for token in range(vocabulary) if token != eos]
+    targets = [
+        [*said, *end]
+        for length in range(longest + 1)
+        for said in itertools.product(words, repeat=length)
+        for end in ([[eos]] if length < longest else [[]])
+    ]
+    source = random_sources(random.Random(seed), 1, vocabulary=vocabulary)[0]
+    scored = sorted(((score_of(model, source, target, options), target) for target in targets), reverse=True)
+
+    outcome = decode(IncrementalModel(model), [source], options, token_ids(model.config))[0]
+
+    best_score, best = scored[0]
+    assert [*outcome.best.tokens, *[eos] * outcome.best.complete] == best
+    assert outcome.best.score == pytest.approx(best_score, abs=1e-5)
+    assert outcome.margin == pytest.approx(best_score - scored[1][0], abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_score_is_the_teacher_forced_log_probability(seed: int) -> None:
+    dice = random.Random(seed)
+    model = tiny_model(seed)
+    options = random_options(dice, forced_bos_id=None, forced_eos_id=None)
+    sources = random_sources(dice, 3)
+    for source, outcome in zip(
+        sources, decode(IncrementalModel(model), sources, options, token_ids(model.config)), strict=True
+    ):
+        for hypothesis in outcome.hypotheses:
+            target = [*hypothesis.tokens, *[model.config.eos_id] * hypothesis.complete]
+            assert hypothesis.score == pytest.approx(score_of(model, source, target, options), abs=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_reply_does_not_depend_on_its_neighbours(seed: int) -> None:
+    dice = random.Random(seed)
+    engine, ids = tiny_engine(seed)
+    options = random_options(dice)
+    sources = random_sources(dice, 9)
+    together = decode(engine, sources, options, ids)
+    alone = [decode(engine, [source], options, ids)[0] for source in sources]
+    shuffled = dice.sample(range(9), 9)
+    again = decode(engine, [sources[index] for index in shuffled], options, ids)
+
+    assert [outcome.best.tokens for outcome in together] == [outcome.best.tokens for outcome in alone]
+    for place, index in enumerate(shuffled):
+        assert again[place].best.tokens == together[index].best.tokens
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_dropped_sources_leave_and_the_others_do_not_notice(seed: int) -> None:
+    dice = random.Random(seed)
+    engine, ids = tiny_engine(seed, eos_bias=-1.0)
+    options = GenerationOptions(num_beams=3, max_new_tokens=14)
+    sources = random_sources(dice, 6)
+    expected = decode(engine, sources, options, ids)
+
+    search = Search(engine, sources, options, ids)
+    dropped = set(dice.sample(range(6), 3))
+    outcomes = {}
+    for step in itertools.count():
+        if not search.active:
+            break
+        if step == 2:
+            search.drop(dropped)
+        for progress in search.advance():
+            assert step < 2 or progress.source not in dropped
+            outcomes[progress.source] = progress.outcome
+
+    assert outcomes.keys() >= set(range(6)) - dropped
+    for source, outcome in outcomes.items():
+        assert outcome is not None
+        assert outcome.best.tokens == expected[source].best.tokens
+
+
+def test_a_search_with_every_source_dropped_is_over() -> None:
+    engine, ids = tiny_engine()
+    search = Search(engine, [[4, 5], [6]], GenerationOptions(), ids)
+    search.advance()
+    search.drop([0, 1])
+    assert not search.active
+    assert search.advance() == []
+
+
+def test_no_ngram_is_said_twice() -> None:
+    engine, ids = tiny_engine(3, eos_bias=-20.0, spread=4.0)
+    free, bound = (GenerationOptions(max_new_tokens=40, no_repeat_ngram=size) for size in (0, 2))
+
+    def repeats(options: GenerationOptions) -> bool:
+        tokens = decode(engine, [[5, 6, 7]], options, ids)[0].best.tokens
+        pairs = list(itertools.pairwise(tokens))
+        return len(set(pairs)) < len(pairs)
+
+    assert repeats(free), "the model does not repeat itself, the test shows nothing"
+    assert not repeats(bound)
+
+
+def test_a_reply_that_did_not_come_to_its_end_says_so() -> None:
+    engine, ids = tiny_engine(1, eos_bias=-20.0)
+    best = decode(engine, [[5]], GenerationOptions(max_new_tokens=5), ids)[0].best
+    assert (len(best.tokens), best.complete) == (5, False)
+    forced = decode(engine, [[5]], GenerationOptions(max_new_tokens=5, forced_eos_id=ids.eos), ids)[0].best
+    assert (len(forced.tokens), forced.complete) == (4, True)
+
+
+def test_no_sources_is_no_outcomes_and_an_empty_source_is_refused() -> None:
+    engine, ids = tiny_engine()
+    assert decode(engine, [], GenerationOptions(), ids) == []
+    with pytest.raises(ValueError, match="at least one token"):
+        decode(engine, [[4], []], GenerationOptions(), ids)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"num_beams": 0},
+        {"num_beams": 17},
+        {"max_new_tokens": 0},
+        {"min_new_tokens": 9, "max_new_tokens": 8},
+        {"length_penalty": float("nan")},
+        {"no_repeat_ngram": -1},
+        {"early_stopping": "sometimes"},
+    ],
+)
+def test_wrong_options_are_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"^{next(iter(wrong))}"):
+        GenerationOptions(**wrong)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("length_penalty", [1.0, 2.0])
+@pytest.mark.parametrize("eos_bias", [3.0, 6.0])
+def test_further_steps_do_not_change_a_source_that_is_done(
+    eos_bias: float, length_penalty: float, early_stopping: bool
+) -> None:
+    engine, ids = tiny_engine(2, eos_bias=eos_bias)
+    options = GenerationOptions(
+        num_beams=3,
+        max_new_tokens=20,
+        length_penalty=length_penalty,
+        early_stopping=early_stopping,
+        no_repeat_ngram=0,
+    )
+    sources = random_sources(random.Random(2), 6)
+    source, mask = padded(sources, ids.pad, torch.device("cpu"))
+    beams, state = begin(6, options, ids, source.device), engine.encode(source, mask)
+    first: dict[int, list[float]] = {}
+    for step in range(options.max_new_tokens):
+        width = 1 if step == 0 else 3
+        logits, state = engine.step(state, beams.live_tokens[:, :width, step])
+        beams, parents = advance(beams, logits, options, ids)
+        state = engine.reorder(state, parents.clamp(max=width - 1) + torch.arange(6)[:, None] * width)
+        for row, over in enumerate(done(beams, options).tolist()):
+            if over:
+                first.setdefault(row, beams.finished_scores[row].tolist())
+    assert [first[row] for row in range(6)] == beams.finished_scores.tolist()

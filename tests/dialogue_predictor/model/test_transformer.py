@@ -1,0 +1,169 @@
+"""The network agrees with Hugging Face's on the same weights, trained or incremental, in either precision."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dialogue_predictor.model.config import ModelConfig
+from dialogue_predictor.model.incremental import FIRST_CAPACITY, IncrementalModel
+from dialogue_predictor.model.precision import in_precision
+from dialogue_predictor.model.transformer import TIED, DialogueTransformer, build
+from support.reference_models import reference_model
+from support.tiny_models import VOCABULARY, tiny_config, tiny_model
+
+LENGTHS = (9, 5, 1)
+
+
+def batch(target_length: int = 7) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    source = torch.randint(3, VOCABULARY, (3, 9), generator=generator)
+    mask = torch.arange(9) < torch.tensor(LENGTHS)[:, None]
+    target = torch.randint(3, VOCABULARY, (3, target_length), generator=generator)
+    return source.where(mask, 0), mask, target
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+@pytest.mark.parametrize("scale_embedding", [True, False])
+@pytest.mark.parametrize("pre_norm", [True, False])
+def test_logits_are_the_references(pre_norm: bool, scale_embedding: bool, activation: str) -> None:
+    config = tiny_config(pre_norm=pre_norm, scale_embedding=scale_embedding, activation=activation)
+    reference = reference_model(config, seed=1)
+    model = DialogueTransformer(config).double().eval()
+    model.load_state_dict(reference.state_dict())
+    source, mask, target = batch()
+    with torch.no_grad():
+        expected = reference(input_ids=source, attention_mask=mask.long(), decoder_input_ids=target).logits
+        torch.testing.assert_close(model(source, mask, target), expected)
+
+
+@pytest.mark.parametrize("kept", ["model.shared.weight", *TIED])
+def test_a_checkpoint_with_one_copy_of_the_tied_embedding_loads(kept: str) -> None:
+    state = dict(reference_model(tiny_config(), seed=1).state_dict())
+    embedding = state["model.shared.weight"]
+    for name in ("model.shared.weight", *TIED):
+        if name != kept:
+            del state[name]
+    model = DialogueTransformer(tiny_config()).double()
+    model.load_state_dict(state)
+    assert torch.equal(model.model.shared.weight, embedding)
+
+
+def test_a_state_dict_holds_the_embedding_once_and_loads_again() -> None:
+    model, other = tiny_model(1), tiny_model(2)
+    state = model.state_dict()
+    assert not set(TIED) & set(state)
+    other.load_state_dict(state)
+    source, mask, target = batch()
+    assert torch.equal(other(source, mask, target), model(source, mask, target))
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_incremental_steps_are_teacher_forcing(beams: int) -> None:
+    """Beams that swap and copy each other, for longer than the first cache holds."""
+    length = 40
+    assert beams == 1 or length * beams > FIRST_CAPACITY
+    model = tiny_model(4).double()
+    engine = IncrementalModel(model)
+    source, mask, _ = batch()
+    generator = torch.Generator().manual_seed(5)
+    histories = torch.full((3, beams, 1), model.config.decoder_start_id)
+    state = engine.encode(source, mask)
+    for step in range(length):
+        width = 1 if step == 0 else beams
+        logits, state = engine.step(state, histories[:, :width, -1])
+        rows = [index for index in range(3) for _ in range(width)]
+        taught = model(source[rows], mask[rows], histories[:, :width].reshape(3 * width, -1))[:, -1]
+        torch.testing.assert_close(logits.view(3 * width, -1), taught)
+        parents = torch.randint(width, (3, beams), generator=generator)
+        words = torch.randint(3, VOCABULARY, (3, beams, 1), generator=generator)
+        histories = torch.cat((histories.take_along_dim(parents[:, :, None], dim=1), words), dim=2)
+        state = engine.reorder(state, parents + torch.arange(3)[:, None] * width)
+
+
+def test_sources_leave_and_change_places() -> None:
+    model = tiny_model(4).double()
+    engine = IncrementalModel(model)
+    source, mask, target = batch()
+    _, state = engine.step(engine.encode(source, mask), target[:, :1])
+    state = engine.reorder(state, torch.tensor([[2, 2], [0, 0]]))
+    logits, _ = engine.step(state, target[[2, 0], 1:2].expand(-1, 2))
+    expected = model(source, mask, target[:, :2])[[2, 0], -1]
+    torch.testing.assert_close(logits, expected[:, None].expand(-1, 2, -1))
+
+
+def test_padding_changes_nothing() -> None:
+    model = tiny_model(4).double()
+    source, mask, target = batch()
+    together = model(source, mask, target)
+    for row, length in enumerate(LENGTHS):
+        alone = model(source[row : row + 1, :length], mask[row : row + 1, :length], target[row : row + 1])
+        torch.testing.assert_close(together[row], alone[0])
+
+
+@torch.no_grad()
+def test_bf16_is_close_and_keeps_sums_and_logits_in_fp32() -> None:
+    source, mask, target = batch()
+    exact = tiny_model(4, spread=3.0)
+    model = in_precision(tiny_model(4, spread=3.0), "bf16")
+    logits, expected = model(source, mask, target), exact(source, mask, target)
+    assert logits.dtype == torch.float32
+    assert model.encode(source, mask).dtype == torch.float32
+    assert all(m.weight.dtype == torch.bfloat16 for m in model.modules() if isinstance(m, nn.Linear))
+    error = (logits - expected).std() / expected.std()
+    assert 0 < float(error) < 0.05
+
+    state = IncrementalModel(model).encode(source, mask)
+    assert state.memory[0][0].dtype == torch.bfloat16
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(ValueError, match="fp32 or bf16"):
+        in_precision(tiny_model(), "int8")  # type: ignore[arg-type]
+
+
+def test_more_tokens_than_positions_are_refused() -> None:
+    model = tiny_model(max_positions=8)
+    source, mask, target = batch()
+    with pytest.raises(ValueError, match="9 tokens exceeds 8 positions"):
+        model(source, mask, target)
+
+
+def test_a_fresh_model_has_mbarts_initialisation_and_trains() -> None:
+    torch.manual_seed(0)
+    model = build(tiny_config(d_model=64, dropout=0.1))
+    weights = torch.cat([m.weight.flatten() for m in model.modules() if isinstance(m, nn.Linear)])
+    assert float(weights.detach().std()) == pytest.approx(0.02, rel=0.02)
+    assert not model.model.shared.weight[model.config.pad_id].any()
+    source, mask, target = batch()
+    model(source, mask, target).square().mean().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_a_shape_survives_the_way_through_a_dict() -> None:
+    config = tiny_config(pre_norm=False)
+    assert ModelConfig.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"heads": 5}, "heads"),
+        ({"encoder_layers": 0}, "encoder_layers"),
+        ({"eos_id": VOCABULARY}, "eos_id"),
+        ({"activation": "tanh"}, "activation"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"layers": 3}, "layers"),
+    ],
+)
+def test_a_wrong_shape_is_refused_by_name(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        ModelConfig.from_dict(tiny_config().to_dict() | changes)
+
+
+def test_a_missing_field_is_named() -> None:
+    values = tiny_config().to_dict()
+    del values["d_model"]
+    with pytest.raises(ValueError, match="d_model"):
+        ModelConfig.from_dict(values)
