@@ -1,0 +1,79 @@
+"""Batches of examples of like length, bounded by tokens: little padding, steady memory.
+
+An epoch is cut into pools, each sorted by length and cut into batches whose padded size stays under the bound; the
+batches are shuffled. All of it follows from a seed and the epoch's number, so a resumed run sees the same batches.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dialogue_predictor.text.special import PAD_ID
+from dialogue_predictor.training.examples import Example
+
+POOL = 8192
+WIDTH_STEP = 8
+IGNORE = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """source [B, S] · source_mask [B, S], true on tokens · target_in, target_out [B, T], padding −100 in the latter."""
+
+    source: Tensor
+    source_mask: Tensor
+    target_in: Tensor
+    target_out: Tensor
+
+
+def collate(examples: Sequence[Example], decoder_start_id: int) -> Batch:
+    source = padded([example.source for example in examples], PAD_ID)
+    target_in = padded([(decoder_start_id, *example.target[:-1]) for example in examples], PAD_ID)
+    target_out = padded([example.target for example in examples], IGNORE)
+    return Batch(source, source != PAD_ID, target_in, target_out)
+
+
+def padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
+    """Rows as one tensor, filled up to a multiple of eight: fewer shapes, fewer kernels to prepare."""
+    width = -(-max(len(row) for row in rows) // WIDTH_STEP) * WIDTH_STEP
+    return torch.tensor([[*row, *[fill] * (width - len(row))] for row in rows])
+
+
+def bucketed(examples: Sequence[Example], max_tokens: int, draw: random.Random) -> list[list[Example]]:
+    """Lists of examples whose padded source and target together stay within `max_tokens`."""
+    lists: list[list[Example]] = []
+    for start in range(0, len(examples), POOL):
+        pool = sorted(examples[start : start + POOL], key=by_length)
+        current: list[Example] = []
+        source = target = 0
+        for example in pool:
+            source, target = max(source, len(example.source)), max(target, len(example.target))
+            if current and (source + target) * (len(current) + 1) > max_tokens:
+                lists.append(current)
+                current, source, target = [], len(example.source), len(example.target)
+            current.append(example)
+        lists.append(current)
+    draw.shuffle(lists)
+    return lists
+
+
+def by_length(example: Example) -> tuple[int, int]:
+    """Sources of about the same length stay together, ordered by target among themselves."""
+    return -(-len(example.source) // WIDTH_STEP), len(example.target)
+
+
+Epoch = Callable[[random.Random], Sequence[Example]]
+
+
+def endless(epoch: Epoch, max_tokens: int, seed: int, skip: int = 0) -> Iterator[list[Example]]:
+    """Batches for ever, epoch after epoch, without the first `skip`: where a resumed run goes on."""
+    number = 0
+    while True:
+        draw = random.Random(f"{seed}/{number}")
+        lists = bucketed(epoch(draw), max_tokens, draw)
+        yield from lists[skip:]
+        skip = max(0, skip - len(lists))
+        number += 1

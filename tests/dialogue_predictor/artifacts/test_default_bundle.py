@@ -1,0 +1,80 @@
+"""The bundle that ships: small, whole, named, and on topic in both languages."""
+
+import pytest
+import torch
+
+from dialogue_predictor.artifacts.bundle import CONTENT, Bundle, locate, open_bundle
+from dialogue_predictor.artifacts.weights import load_model
+from dialogue_predictor.model.transformer import DialogueTransformer
+from dialogue_predictor.text.dialogue import Turn
+from dialogue_predictor.text.tokenizer import Tokenizer
+from dialogue_predictor.training.corpora import CORPORA
+from dialogue_predictor.training.evaluate import greedy_reply
+from dialogue_predictor.training.examples import Limits
+
+MOST_BYTES = 16_000_000
+PLACES = ("推荐", "酒店", "饭店", "宾馆", "餐馆", "店")
+QUESTIONS = [
+    ("hello", ("hello", "hi", "help", "welcome")),
+    ("Thank you, goodbye!", ("welcome", "great day", "nice day", "goodbye", "bye")),
+    ("I'm looking for a cheap restaurant in San Jose.", ("restaurant", "food", "cuisine", "eat", "san jose")),
+    ("I want to book a flight to New York.", ("fly", "flight", "leav", "depart", "travel", "airport", "date", "city")),
+    ("Find me a hotel in London.", ("hotel", "stay", "room", "star", "check")),
+    ("What is the weather like today?", ("degree", "weather", "rain", "city", "wind", "where", "location")),
+    ("你好", ("你好", "您好", "嗨", "欢迎", "帮")),
+    ("谢谢！", ("客气", "谢", "愉快", "帮")),
+    ("你好，请帮我推荐一个酒店", PLACES),
+    ("我想找一家评分4.5分以上的餐馆。", ("推荐", "餐", "店", "菜", "评分")),
+    ("帮我推荐一个免费的景点吧。", ("推荐", "景点", "公园", "博物馆", "游玩", "建议", "去")),
+]
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return open_bundle(locate("builtin://default"))
+
+
+@pytest.fixture(scope="module")
+def model(bundle: Bundle) -> DialogueTransformer:
+    return load_model(bundle)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(bundle: Bundle) -> Tokenizer:
+    return Tokenizer.load(bundle.tokenizer_path)
+
+
+def test_it_is_small_enough_to_ship(bundle: Bundle) -> None:
+    assert sum((bundle.folder / name).stat().st_size for name in CONTENT) <= MOST_BYTES
+
+
+def test_its_card_names_every_corpus_and_licence(bundle: Bundle) -> None:
+    card = (bundle.folder / "card.md").read_text(encoding="utf-8")
+    for corpus in CORPORA:
+        assert corpus.title in card
+        assert corpus.licence in card
+    assert "not measured" not in card
+
+
+def test_its_weights_are_loaded_in_single_precision(model: DialogueTransformer) -> None:
+    assert {value.dtype for value in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(("question", "keywords"), QUESTIONS, ids=[question for question, _ in QUESTIONS])
+def test_it_answers_on_topic(
+    model: DialogueTransformer, tokenizer: Tokenizer, question: str, keywords: tuple[str, ...]
+) -> None:
+    reply = greedy_reply(model, tokenizer, [Turn("user", question)], Limits())
+    assert any(word in reply.lower() for word in keywords), reply
+    chinese = any("\u4e00" <= character <= "\u9fff" for character in question)
+    assert chinese == any("\u4e00" <= character <= "\u9fff" for character in reply), reply
+
+
+def test_it_keeps_to_the_dialogue(model: DialogueTransformer, tokenizer: Tokenizer) -> None:
+    turns = [
+        Turn("user", "I need a hotel in Paris."),
+        Turn("assistant", "How many days will you stay?"),
+        Turn("user", "Three days, from March 1st."),
+    ]
+    reply = greedy_reply(model, tokenizer, turns, Limits()).lower()
+    assert any(word in reply for word in ("hotel", "room", "stay", "night", "star", "paris", "confirm", "book"))
