@@ -1,0 +1,17 @@
+"""The command tree."""
+
+import typer
+
+from dialogue_predictor.cli import bundle, train
+from dialogue_predictor.cli.chat import chat
+from dialogue_predictor.cli.serve import serve
+
+app = typer.Typer(
+    help="Serve dialogue models, talk to them, train them, pack them.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+app.command()(serve)
+app.command()(chat)
+app.add_typer(train.app, name="train")
+app.add_typer(bundle.app, name="bundle")

@@ -1,0 +1,29 @@
+"""From a verified bundle to an engine that can answer. Importing this imports torch."""
+
+from dialogue_predictor.artifacts.bundle import Bundle
+from dialogue_predictor.artifacts.weights import load_model
+from dialogue_predictor.backends.base import Observer
+from dialogue_predictor.backends.embedded import embedded
+from dialogue_predictor.config.spec import ServingSpec
+from dialogue_predictor.errors import BundleInvalid, LoadFailed
+from dialogue_predictor.inference.engine import DialogueEngine
+from dialogue_predictor.text.tokenizer import Tokenizer, check_special_tokens
+
+
+def load_engine(bundle: Bundle, spec: ServingSpec, observer: Observer) -> DialogueEngine:
+    """Raises BundleInvalid or LoadFailed."""
+    try:
+        tokenizer = Tokenizer.load(bundle.tokenizer_path)
+        check_special_tokens(tokenizer)
+    except ValueError as error:
+        raise BundleInvalid(f"{bundle.tokenizer_path}: {error}") from error
+    if tokenizer.vocab_size > bundle.architecture.vocab_size:
+        raise BundleInvalid(
+            f"{bundle.folder}: the tokenizer has {tokenizer.vocab_size} tokens, "
+            f"the model only {bundle.architecture.vocab_size}"
+        )
+    try:
+        backend = embedded(load_model(bundle), precision=spec.runtime.precision, observer=observer)
+    except (RuntimeError, MemoryError, OSError) as error:
+        raise LoadFailed(f"{bundle.folder}: {type(error).__name__}: {error}") from error
+    return DialogueEngine(backend, tokenizer, spec.dialogue.max_turns, bundle.architecture.max_positions)

@@ -1,0 +1,86 @@
+"""The engine as the protocols see it: absent while loading, measured, and never raising anything unexpected."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from time import perf_counter
+
+from dialogue_predictor.errors import BackendFailed, NotReady, RequestError
+from dialogue_predictor.inference.engine import DialogueEngine
+from dialogue_predictor.inference.request import Piece, Reply, ReplyRequest
+from dialogue_predictor.serving.metrics import Metrics
+from dialogue_predictor.serving.problems import log_unexpected
+
+
+class Answers:
+    """Raises NotReady until `open` is called and after `close`, and otherwise what the engine raises."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._engine: DialogueEngine | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self._engine is not None
+
+    def open(self, engine: DialogueEngine) -> None:
+        self._engine = engine
+        self._metrics.backend_up(True)
+
+    def close(self) -> DialogueEngine | None:
+        """The engine, if there was one, for its last rites."""
+        engine, self._engine = self._engine, None
+        self._metrics.backend_up(False)
+        return engine
+
+    async def reply(self, requests: Sequence[ReplyRequest]) -> list[Reply]:
+        """A reply to each, all at once; the first failure cancels the others."""
+        if len(requests) == 1:
+            return [await self._one(requests[0])]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._one(request)) for request in requests]
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def stream(self, request: ReplyRequest) -> AsyncGenerator[Piece]:
+        started = perf_counter()
+        first = True
+        try:
+            async with aclosing(self._opened().stream(request)) as pieces:
+                async for piece in pieces:
+                    if first and piece.text:
+                        first = False
+                        self._metrics.observe_first(perf_counter() - started)
+                    if piece.reply is not None:
+                        self._answered(request, piece.reply)
+                    yield piece
+        except Exception as error:
+            raise self._failure(error) from None
+
+    async def _one(self, request: ReplyRequest) -> Reply:
+        try:
+            reply = await self._opened().reply(request)
+        except Exception as error:
+            raise self._failure(error) from None
+        self._answered(request, reply)
+        return reply
+
+    def _opened(self) -> DialogueEngine:
+        if self._engine is None:
+            raise NotReady()
+        return self._engine
+
+    def _answered(self, request: ReplyRequest, reply: Reply) -> None:
+        self._metrics.backend_up(True)
+        self._metrics.observe_reply(request, reply)
+
+    def _failure(self, error: Exception) -> RequestError:
+        """The error as one of ours; anything unexpected means that the backend is broken."""
+        if not isinstance(error, RequestError):
+            log_unexpected(error)
+            error = BackendFailed()
+        if isinstance(error, BackendFailed):
+            self._metrics.backend_up(False)
+        return error
