@@ -1,6 +1,6 @@
-"""The base of every API model: camelCase outside, frozen inside, one rule for cross-field CEL checks."""
+"""The base of every API model: camelCase outside, frozen inside, unknown fields ignored."""
 
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -14,9 +14,6 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True, extra="ignore"
     )
-
-    cel: ClassVar[tuple[tuple[str, str], ...]] = ()
-    """(rule, message) pairs that the API server checks on this object, as x-kubernetes-validations."""
 
     def to_json(self) -> Json:
         """The object as the API server keeps it: camelCase, nothing that is unset."""

@@ -60,9 +60,8 @@ def _schema() -> Json:
         "x-kubernetes-validations": [
             {
                 "rule": f"size(self.metadata.name) <= {names.MAX_NAME_LENGTH} "
-                "&& self.metadata.name.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$')",
-                "message": f"metadata.name must be at most {names.MAX_NAME_LENGTH} characters, begin with a letter and "
-                "hold only lower-case letters, digits and '-': Services are named after it",
+                f"&& self.metadata.name.matches('{names.NAME_PATTERN}')",
+                "message": f"metadata.name must be {names.NAME_RULE}",
             }
         ],
     }
@@ -81,4 +80,5 @@ def _columns() -> list[Json]:
         ("Message", "string", '.status.conditions[?(@.type=="Progressing")].message', 1),
         ("Age", "date", ".metadata.creationTimestamp", 0),
     ]
-    return [{"name": n, "type": t, "jsonPath": p, "priority": w} for n, t, p, w in column]
+    # what is written is what the API server keeps, which leaves a priority of 0 out: GitOps tools see no drift
+    return [{"name": n, "type": t, "jsonPath": p} | ({"priority": w} if w else {}) for n, t, p, w in column]

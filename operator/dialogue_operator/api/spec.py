@@ -1,13 +1,11 @@
 """`spec` of a DialogueModel: what is served, where, how replies are decoded, how a new revision takes over."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from dialogue_operator.api.base import ApiModel
-
-Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]+(ms|s|m|h))+$", max_length=32)]
-Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G|T)?$", max_length=32)]
+from dialogue_operator.api.values import Duration, Quantity, duration_between, quantity_from
 
 
 class ModelSource(ApiModel):
@@ -37,16 +35,12 @@ class ModelSource(ApiModel):
 class Resources(ApiModel):
     """What one predictor pod requests and may use."""
 
-    cel: ClassVar[tuple[tuple[str, str], ...]] = (
-        ("quantity(self.cpu).compareTo(quantity('10m')) >= 0", "resources.cpu must be at least 10m"),
-        (
-            "quantity(self.memory).compareTo(quantity('256Mi')) >= 0",
-            "resources.memory must be at least 256Mi",
-        ),
+    cpu: Annotated[Quantity, quantity_from("10m")] = Field(
+        default="1", description="CPU that one pod requests and may use, such as 500m or 4; at least 10m."
     )
-
-    cpu: Quantity = Field(default="1", description="CPU request of one pod, such as 500m or 4.")
-    memory: Quantity = Field(default="2Gi", description="Memory request and limit of one pod, such as 2Gi.")
+    memory: Annotated[Quantity, quantity_from("256Mi")] = Field(
+        default="2Gi", description="Memory request and limit of one pod, such as 2Gi; at least 256Mi."
+    )
 
 
 class Runtime(ApiModel):
@@ -100,22 +94,13 @@ class Scaling(ApiModel):
 class Rollout(ApiModel):
     """How a new revision takes over. A change here never makes a new revision."""
 
-    cel: ClassVar[tuple[tuple[str, str], ...]] = (
-        ("duration(self.progressDeadline) >= duration('5s')", "rollout.progressDeadline must be at least 5s"),
-        (
-            "duration(self.progressDeadline) <= duration('24h')",
-            "rollout.progressDeadline must be at most 24h",
-        ),
-        ("duration(self.drain) <= duration('24h')", "rollout.drain must be at most 24h"),
-    )
-
-    progress_deadline: Duration = Field(
+    progress_deadline: Annotated[Duration, duration_between("5s", "24h")] = Field(
         default="10m",
-        description="A new revision that is not ready after this long is given up; the old one keeps serving.",
+        description="A new revision that is not ready after this long is given up; the old one keeps serving. From 5s to 24h.",
     )
-    drain: Duration = Field(
+    drain: Annotated[Duration, duration_between("0s", "24h")] = Field(
         default="30s",
-        description="How long the old revision still answers its own conversations after traffic has moved.",
+        description="How long the old revision still answers its own conversations after traffic has moved. From 0s to 24h.",
     )
 
 

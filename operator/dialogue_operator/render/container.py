@@ -40,9 +40,9 @@ def container(model: DialogueModel, plan: RevisionPlan) -> Json:
         "lifecycle": {"preStop": {"sleep": {"seconds": names.PRE_STOP_SECONDS}}},
         "terminationMessagePath": names.TERMINATION_LOG,
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": {
+        "resources": {  # a CPU limit, too: KServe would put its own default of 1 there, below what was requested
             "requests": {"cpu": resources.cpu, "memory": resources.memory},
-            "limits": {"memory": resources.memory},
+            "limits": {"cpu": resources.cpu, "memory": resources.memory},
         },
         "securityContext": {
             "allowPrivilegeEscalation": False,

@@ -16,13 +16,15 @@ from datetime import datetime
 
 from dialogue_operator.api.dialogue_model import DialogueModel
 from dialogue_operator.api.status import DialogueModelStatus, HistoryEntry, RevisionRecord, RolloutStatus
+from dialogue_operator.api.values import parse_duration
 from dialogue_operator.rollout.observed import Observed, ObservedRevision
 from dialogue_operator.rollout.plan import Announcement, Decision, Plan, RevisionPlan
-from dialogue_operator.rollout.report import is_due, report
+from dialogue_operator.rollout.report import report
 from dialogue_operator.rollout.revision import revision_of, serving_spec
-from dialogue_operator.rollout.timing import format_time, parse_duration, parse_time
+from dialogue_operator.rollout.timing import format_time, parse_time
 
 HISTORY_LIMIT = 10
+DRAINING_LIMIT = 4
 LOOK_AGAIN_SECONDS = 1.0  # pods have no doorbell of ours: while a revision comes up, look
 
 
@@ -30,10 +32,10 @@ def decide(model: DialogueModel, observed: Observed, now: datetime, default_imag
     """The next step. At a fixed time and world, deciding again on the recorded status changes nothing."""
     status, said = _aim(model, now, default_image)
     status, more = _advance(model, status, observed, now)
-    status = _retire(status, observed, now)
-    plan = _plan(model, status, observed, now)
+    status = _retire(status, now)
+    plan = _plan(model, status, observed)
     status = report(model, status, observed, now, domain)
-    return Decision(status, plan, said + more, _wake_after(status, observed, now))
+    return Decision(status, plan, said + more, _wake_after(status, plan, observed, now))
 
 
 def _aim(
@@ -48,13 +50,13 @@ def _aim(
     if target == status.stable_revision:
         if not status.candidate_revision:
             return _forget_rejection(status), ()
-        status = _drop_candidate(status, now, "Superseded")
+        status = _drop_candidate(status, "Superseded")
         said = Announcement("Normal", "RolledBack", f"the spec asks for revision {target} again, which still serves")
         return status, (said,)
     if rollout.outcome == "Rejected" and rollout.revision == target:
         return status, ()
     if status.candidate_revision:
-        status = _drop_candidate(status, now, "Superseded")
+        status = _drop_candidate(status, "Superseded")
     if serving.runtime.image is None:
         serving = serving.model_copy(update={"runtime": serving.runtime.model_copy(update={"image": default_image})})
     known = {r.revision: r for r in status.revisions}
@@ -78,12 +80,9 @@ def _forget_rejection(status: DialogueModelStatus) -> DialogueModelStatus:
     return status.model_copy(update={"rollout": RolloutStatus(id=status.rollout.id)})
 
 
-def _drop_candidate(status: DialogueModelStatus, now: datetime, outcome: str, **why: str) -> DialogueModelStatus:
-    """The candidate becomes a revision to take down at once; it is pruned when no route names it any more."""
-    gone = status.candidate_revision
-    records = tuple(
-        r.model_copy(update={"retire_at": format_time(now)}) if r.revision == gone else r for r in status.revisions
-    )
+def _drop_candidate(status: DialogueModelStatus, outcome: str, **why: str) -> DialogueModelStatus:
+    """Forget the candidate: its objects are pruned as soon as the gateway sends nothing there any more."""
+    records = tuple(r for r in status.revisions if r.revision != status.candidate_revision)
     rollout = status.rollout.model_copy(update={"outcome": outcome, "switching": False, **why})
     return status.model_copy(update={"candidate_revision": None, "revisions": records, "rollout": rollout})
 
@@ -127,7 +126,7 @@ def _wait(
         reason = reason or "ProgressDeadlineExceeded"
         message = message or f"not ready within {model.spec.rollout.progress_deadline}"
         text = f"revision {rollout.revision} was given up ({reason}: {message}); revision {stable} keeps serving"
-        status = _drop_candidate(status, now, "Rejected", reason=reason, message=message[:1024])
+        status = _drop_candidate(status, "Rejected", reason=reason, message=message[:1024])
         return status, (*said, Announcement("Warning", "Rejected", text))
     if late and not reason:
         reason, message = (
@@ -152,7 +151,7 @@ def _promote(
             "stable_revision": candidate,
             "stable_version": version,
             "candidate_revision": None,
-            "revisions": records,
+            "revisions": _latest_draining(records),
             "rollout": status.rollout.model_copy(update={"outcome": "Promoted", "switching": False}),
             "history": (entry, *status.history)[:HISTORY_LIMIT],
         }
@@ -161,36 +160,39 @@ def _promote(
     return status, (Announcement("Normal", "Promoted", f"revision {candidate} has all traffic{after}"),)
 
 
-def _retire(status: DialogueModelStatus, observed: Observed, now: datetime) -> DialogueModelStatus:
-    """Forget a revision once it is due, no route names it, and its objects are gone."""
-    kept = tuple(
-        r
-        for r in status.revisions
-        if not is_due(r, now) or observed.is_routed(r.revision) or r.revision in observed.revisions
-    )
+def _latest_draining(records: tuple[RevisionRecord, ...]) -> tuple[RevisionRecord, ...]:
+    """Promotions that follow each other faster than they drain must not pile up pods: the oldest give way."""
+    draining = sorted((r.retire_at, r.revision) for r in records if r.retire_at)
+    dropped = {revision for _, revision in draining[:-DRAINING_LIMIT]}
+    return tuple(r for r in records if r.revision not in dropped)
+
+
+def _retire(status: DialogueModelStatus, now: datetime) -> DialogueModelStatus:
+    """Forget a revision once it has drained."""
+    kept = tuple(r for r in status.revisions if r.retire_at is None or now < parse_time(r.retire_at))
     return status.model_copy(update={"revisions": kept})
 
 
-def _plan(model: DialogueModel, status: DialogueModelStatus, observed: Observed, now: datetime) -> Plan:
-    """Whatever is not due has pods at full size, draining ones too; one revision holds all new conversations."""
+def _plan(model: DialogueModel, status: DialogueModelStatus, observed: Observed) -> Plan:
+    """What is recorded has pods at full size, draining or not; one revision holds all new conversations."""
     candidate, stable = status.candidate_revision, status.stable_revision
     holder = candidate if status.rollout.switching else stable
-    live = tuple(r for r in status.revisions if not is_due(r, now))
-    wanted = {r.revision for r in live}
-    pinned = sorted(r.revision for r in live if r.retire_at or r.revision in {holder, stable})
+    wanted = {r.revision for r in status.revisions}
+    pinned = sorted(r.revision for r in status.revisions if r.retire_at or r.revision in {holder, stable})
     routed = holder is not None and not observed.host_conflict
     return Plan(
-        revisions=tuple(RevisionPlan(r.revision, r.serving, model.spec.scaling.replicas) for r in live),
+        revisions=tuple(RevisionPlan(r.revision, r.serving, model.spec.scaling.replicas) for r in status.revisions),
         traffic=((holder, 100),) if routed and holder else (),
         pinned=tuple(pinned) if routed else (),
-        prune=tuple(sorted(r for r in observed.revisions if r not in wanted and not observed.is_routed(r))),
+        prune=tuple(sorted(r for r in observed.revisions if r not in wanted and not observed.may_carry_traffic(r))),
     )
 
 
-def _wake_after(status: DialogueModelStatus, observed: Observed, now: datetime) -> float | None:
+def _wake_after(status: DialogueModelStatus, plan: Plan, observed: Observed, now: datetime) -> float | None:
     """Seconds until something is due, or until pods should be looked at again; None when only an event can matter."""
     waits = [(parse_time(r.retire_at) - now).total_seconds() for r in status.revisions if r.retire_at]
     stable = observed.revisions.get(status.stable_revision or "")
-    if status.candidate_revision or (status.stable_revision and not (stable and stable.ready)):
+    left_over = observed.revisions.keys() - {r.revision for r in status.revisions} - set(plan.prune)
+    if status.candidate_revision or left_over or not (stable and stable.ready):
         waits.append(LOOK_AGAIN_SECONDS)
     return max(LOOK_AGAIN_SECONDS / 4, min(waits)) if waits else None

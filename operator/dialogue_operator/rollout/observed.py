@@ -42,10 +42,11 @@ class Observed:
     routes: tuple[ObservedRoute, ...] = ()  # HTTP and gRPC; fewer while they are not made
     routes_wanted: int = 2
     host_conflict: str = ""  # another object holds our host: its kind, namespace and name
+    refusal: Failure | None = None  # what the API server refused when the last decision was applied
 
-    def is_routed(self, revision: str) -> bool:
-        """Some rule of some route still refers to it."""
-        return any(revision in route.named for route in self.routes)
+    def may_carry_traffic(self, revision: str) -> bool:
+        """Some route names it, or the gateway has not yet taken a route that may have named it before."""
+        return any(revision in route.named or not route.accepted for route in self.routes)
 
     def traffic_is(self, revision: str) -> bool:
         """Every route sends all new conversations to this revision, and the gateway has taken that."""

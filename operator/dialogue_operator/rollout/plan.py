@@ -17,12 +17,12 @@ class RevisionPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """Desired objects. `traffic` is empty (no route yet) or sums to 100; `pinned` revisions answer their own conversations."""
+    """Desired objects. `traffic` sums to 100, or is empty: then routes stay as they are, or are not made yet."""
 
     revisions: tuple[RevisionPlan, ...] = ()
     traffic: tuple[tuple[str, int], ...] = ()
-    pinned: tuple[str, ...] = ()
-    prune: tuple[str, ...] = ()  # revisions whose objects go; none of them carries observed traffic
+    pinned: tuple[str, ...] = ()  # these answer their own conversations, whoever has the new ones
+    prune: tuple[str, ...] = ()  # revisions whose objects go; the gateway sends nothing to any of them
 
 
 @dataclass(frozen=True)

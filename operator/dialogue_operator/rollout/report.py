@@ -4,15 +4,9 @@ from datetime import datetime
 
 from dialogue_operator import names
 from dialogue_operator.api.dialogue_model import DialogueModel
-from dialogue_operator.api.status import Condition, DialogueModelStatus, Phase, RevisionRecord, TrafficShare
+from dialogue_operator.api.status import Condition, DialogueModelStatus, Phase, TrafficShare
 from dialogue_operator.rollout.conditions import condition, with_conditions
 from dialogue_operator.rollout.observed import Observed
-from dialogue_operator.rollout.timing import parse_time
-
-
-def is_due(record: RevisionRecord, now: datetime) -> bool:
-    """Its time to be taken down has come."""
-    return record.retire_at is not None and now >= parse_time(record.retire_at)
 
 
 def report(
@@ -73,6 +67,8 @@ def _ready(status: DialogueModelStatus, observed: Observed, generation: int) -> 
 
 def _progressing(status: DialogueModelStatus, observed: Observed, generation: int) -> Condition:
     candidate, rollout = status.candidate_revision, status.rollout
+    if observed.refusal:
+        return condition("Progressing", False, observed.refusal.reason, observed.refusal.message, generation)
     if candidate:
         reason, message = _obstacle(status, observed)
         if reason:

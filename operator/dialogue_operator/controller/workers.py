@@ -1,0 +1,84 @@
+"""Workers take keys from the queue; the resync puts every key there now and then, for no event can be relied on."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from dialogue_operator.cluster.client import KubeClient
+from dialogue_operator.cluster.errors import ApiError, Conflict, NotLeading
+from dialogue_operator.cluster.resources import DIALOGUE_MODEL
+from dialogue_operator.controller.queue import Key, WorkQueue
+from dialogue_operator.controller.telemetry import Metrics
+
+log = logging.getLogger(__name__)
+
+Reconcile = Callable[[Key], Awaitable[float | None]]
+RESYNC_RETRY_SECONDS = 5.0
+
+
+async def work(
+    queue: WorkQueue,
+    reconcile: Reconcile,
+    limit_seconds: float,
+    metrics: Metrics,
+    progress: Callable[[], None],
+) -> None:
+    """One worker, until the queue is closed; what it began it finishes."""
+    while (key := await queue.get()) is not None:
+        began = time.monotonic()
+        try:
+            result = await _attempt(queue, key, reconcile, limit_seconds)
+        finally:
+            queue.done(key)
+        progress()
+        metrics.reconciles.labels(result).inc()
+        metrics.reconcile_seconds.observe(time.monotonic() - began)
+
+
+async def _attempt(queue: WorkQueue, key: Key, reconcile: Reconcile, limit_seconds: float) -> str:
+    """The result as a word, with the next attempt arranged for."""
+    try:
+        async with asyncio.timeout(limit_seconds):
+            wake_after = await reconcile(key)
+    except Conflict as error:
+        log.info("changed meanwhile, looking again: %s", error, extra=_about(key))
+        queue.add(key)
+        return "conflict"
+    except NotLeading as error:
+        log.warning("%s", error, extra=_about(key))
+        queue.retry(key)
+        return "not_leading"
+    except (ApiError, TimeoutError) as error:
+        text = str(error) or f"not done within {limit_seconds:.0f} s"
+        log.warning("%s; next try in %.1f s", text, queue.retry(key), extra=_about(key))
+        return "error"
+    except Exception:  # one poisonous object must not take the others with it
+        log.exception("unexpected; next try in %.1f s", queue.retry(key), extra=_about(key))
+        return "bug"
+    queue.succeeded(key)
+    if wake_after is not None:
+        queue.add(key, wake_after)
+    return "ok"
+
+
+async def resync(
+    client: KubeClient, queue: WorkQueue, namespaces: Sequence[str], every_seconds: float, metrics: Metrics
+) -> None:
+    """List every DialogueModel, at once and then every so often, for ever."""
+    while True:
+        try:
+            for namespace in namespaces or ("",):
+                for item in await client.list(DIALOGUE_MODEL, namespace):
+                    queue.add((item["metadata"]["namespace"], item["metadata"]["name"]))
+        except ApiError as error:
+            log.warning("resync: %s", error)
+            await asyncio.sleep(RESYNC_RETRY_SECONDS)
+        else:
+            metrics.resync.set(time.time())
+            await asyncio.sleep(every_seconds * random.uniform(0.9, 1.1))
+
+
+def _about(key: Key) -> dict[str, object]:
+    return {"fields": {"namespace": key[0], "model": key[1]}}

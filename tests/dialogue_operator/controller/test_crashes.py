@@ -1,0 +1,141 @@
+"""kill -9 at every write of an upgrade: before it, after it but unheard, and after it. The end is always the same.
+
+The proxy sees the n-th write and kills the operator there; a new one takes over. What is compared is everything but
+names, times and uids.
+"""
+
+import json
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dialogue_operator import names
+from support.kube import MOMENTS, Moment, Proxy, Trap
+from support.light import Light
+from support.objects import manifest
+from support.operators import Operator, eventually, operator
+
+pytestmark = pytest.mark.cluster
+
+Json = dict[str, Any]
+WRITES = 12  # of one upgrade, as `test_an_upgrade_without_a_crash…` counts them
+POINTS = [(number, moment) for number in range(1, WRITES + 1) for moment in MOMENTS]
+PATIENCE = 40.0
+CLAIM = "models"
+
+
+class Crew:
+    """One operator after another: when the one at work is dead, the next is started."""
+
+    def __init__(self, proxy: Proxy, folder: Path, stack: ExitStack) -> None:
+        self._proxy, self._folder, self._stack = proxy, folder, stack
+        self._at_work: Operator | None = None
+
+    def at_work(self) -> Operator:
+        if self._at_work is None or self._at_work.process.poll() is not None:
+            lease = f"crew-{uuid.uuid4().hex[:6]}"  # its own: how leaders follow each other is another test's affair
+            config = self._proxy.kubeconfig(self._folder)
+            self._at_work = started = self._stack.enter_context(operator(config, self._folder, lease_name=lease))
+            eventually("the operator leads", lambda: started.leads)
+        return self._at_work
+
+
+@pytest.fixture(scope="module")
+def crew(proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
+    with ExitStack() as stack:
+        yield Crew(proxy, tmp_path_factory.mktemp("crew"), stack)
+
+
+@pytest.fixture(scope="module")
+def models(light: Light, namespace: str, crew: Crew) -> list[str]:
+    """One DialogueModel that serves version 1 for each crash, and one for the run without any."""
+    crew.at_work()
+    found = ["calm", *(f"crash-{number}-{moment}" for number, moment in POINTS)]
+    light.apply(_claim(namespace), *(_version_1(name, namespace) for name in found))
+    for name in found:
+        eventually(f"{name} serves", lambda name=name: _serves(light, namespace, name, "1.0.0"), 120)  # type: ignore[misc]
+    return found
+
+
+@pytest.fixture(scope="module")
+def calm(light: Light, namespace: str, models: list[str], crew: Crew, proxy: Proxy) -> Json:
+    """The end of an upgrade without a crash."""
+    crew.at_work()
+    proxy.arm(None)
+    upgrade(light, namespace, "calm")
+    eventually("the upgrade is over", lambda: _is_over(light, namespace, "calm"), PATIENCE)
+    return canonical(light, namespace, "calm")
+
+
+def test_an_upgrade_without_a_crash_is_known_write_by_write(calm: Json, proxy: Proxy) -> None:
+    assert len(proxy.writes) == WRITES, "\n".join(map(str, proxy.writes))
+    assert calm["status"]["stableVersion"] == "2.0.0"
+    assert calm["status"]["rollout"]["id"] == 2
+    assert len(calm["InferenceService"]) == len(calm["ServingRuntime"]) == len(calm["Deployment"]) == 1
+
+
+@pytest.mark.usefixtures("calm")
+@pytest.mark.parametrize(("number", "moment"), POINTS, ids=[f"{moment} write {number}" for number, moment in POINTS])
+def test_a_crash_changes_nothing_of_the_end(
+    light: Light, namespace: str, crew: Crew, proxy: Proxy, calm: Json, number: int, moment: Moment
+) -> None:
+    name, process = f"crash-{number}-{moment}", crew.at_work()
+    proxy.arm(Trap(number, moment, process.kill))
+    upgrade(light, namespace, name)
+    eventually("the operator is dead", lambda: process.process.poll() is not None, PATIENCE)
+    assert len(proxy.writes) == number
+    proxy.arm(None)
+    crew.at_work()
+    eventually("the upgrade is over", lambda: _is_over(light, namespace, name), PATIENCE)
+    assert canonical(light, namespace, name) == calm
+
+
+def upgrade(light: Light, namespace: str, name: str) -> None:
+    light.patch("dialoguemodel", namespace, name, {"spec": {"model": {"uri": f"pvc://{CLAIM}/v2", "version": "2.0.0"}}})
+
+
+def canonical(light: Light, namespace: str, name: str) -> Json:
+    """All that belongs to it, without what may differ between two runs."""
+    found: Json = {"status": light.status(namespace, name)}
+    for kind in ("InferenceService", "ServingRuntime", "Deployment", "HTTPRoute", "GRPCRoute"):
+        items = light.list(kind, namespace, f"{names.LABEL_MODEL}={name}")
+        found[kind] = [{"labels": item["metadata"]["labels"], "spec": item["spec"]} for item in items]
+    text = json.dumps(found, sort_keys=True).replace(name, "NAME")
+    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", text)
+    canonical: Json = json.loads(text)
+    return canonical
+
+
+def _version_1(name: str, namespace: str) -> Json:
+    spec = {"spec__model__uri": f"pvc://{CLAIM}/v1", "spec__rollout__drain": "1s"}
+    return manifest(name, namespace, **spec)
+
+
+def _claim(namespace: str) -> Json:
+    """It binds one of the volumes that the local cluster keeps ready."""
+    return {
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": CLAIM, "namespace": namespace},
+        "spec": {
+            "accessModes": ["ReadOnlyMany"], "storageClassName": "dialogue-local",
+            "resources": {"requests": {"storage": "1Mi"}},
+        },
+    }  # fmt: skip
+
+
+def _serves(light: Light, namespace: str, name: str, version: str) -> bool:
+    status = light.status(namespace, name)
+    return status.get("stableVersion") == version and status["phase"] == "Stable"
+
+
+def _is_over(light: Light, namespace: str, name: str) -> bool:
+    """Version 2 serves, nothing of version 1 is left, and status and pods have come to rest."""
+    if not _serves(light, namespace, name, "2.0.0") or not light.is_ready(namespace, name):
+        return False
+    kinds = ("inferenceservice", "servingruntime", "deployment")
+    return all(len(light.list(kind, namespace, f"{names.LABEL_MODEL}={name}")) == 1 for kind in kinds)
