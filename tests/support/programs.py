@@ -19,5 +19,5 @@ def require(name: str) -> Path:
     """Where a program is; the test is skipped where there is none."""
     found = find(name)
     if found is None:
-        pytest.skip(f"there is no {name}: `make cluster-build` compiles it")
+        pytest.skip(f"there is no {name}: `make cluster-up` compiles it")
     return found

@@ -26,6 +26,7 @@ from dialogue_operator.rollout.timing import format_time, parse_time
 HISTORY_LIMIT = 10
 DRAINING_LIMIT = 4
 LOOK_AGAIN_SECONDS = 1.0  # pods have no doorbell of ours: while a revision comes up, look
+LOOK_SELDOM_SECONDS = 10.0  # what takes long takes longer: many at once must not wear the API server out
 
 
 def decide(model: DialogueModel, observed: Observed, now: datetime, default_image: str, domain: str) -> Decision:
@@ -35,7 +36,7 @@ def decide(model: DialogueModel, observed: Observed, now: datetime, default_imag
     status = _retire(status, now)
     plan = _plan(model, status, observed)
     status = report(model, status, observed, now, domain)
-    return Decision(status, plan, said + more, _wake_after(status, plan, observed, now))
+    return Decision(status, plan, said + more, _wake_after(model, status, plan, observed, now))
 
 
 def _aim(
@@ -188,11 +189,17 @@ def _plan(model: DialogueModel, status: DialogueModelStatus, observed: Observed)
     )
 
 
-def _wake_after(status: DialogueModelStatus, plan: Plan, observed: Observed, now: datetime) -> float | None:
+def _wake_after(
+    model: DialogueModel, status: DialogueModelStatus, plan: Plan, observed: Observed, now: datetime
+) -> float | None:
     """Seconds until something is due, or until pods should be looked at again; None when only an event can matter."""
     waits = [(parse_time(r.retire_at) - now).total_seconds() for r in status.revisions if r.retire_at]
     stable = observed.revisions.get(status.stable_revision or "")
     left_over = observed.revisions.keys() - {r.revision for r in status.revisions} - set(plan.prune)
-    if status.candidate_revision or left_over or not (stable and stable.ready):
-        waits.append(LOOK_AGAIN_SECONDS)
+    if status.candidate_revision:
+        spent = (now - parse_time(status.rollout.started_at)).total_seconds()
+        left = parse_duration(model.spec.rollout.progress_deadline).total_seconds() - spent
+        waits += [min(max(LOOK_AGAIN_SECONDS, spent / 5), LOOK_SELDOM_SECONDS), *([left] if left > 0 else [])]
+    elif left_over or not (stable and stable.ready):
+        waits.append(LOOK_SELDOM_SECONDS / 2)
     return max(LOOK_AGAIN_SECONDS / 4, min(waits)) if waits else None

@@ -40,7 +40,9 @@ class Crew:
         if self._at_work is None or self._at_work.process.poll() is not None:
             lease = f"crew-{uuid.uuid4().hex[:6]}"  # its own: how leaders follow each other is another test's affair
             config = self._proxy.kubeconfig(self._folder)
-            self._at_work = started = self._stack.enter_context(operator(config, self._folder, lease_name=lease))
+            self._at_work = started = self._stack.enter_context(
+                operator(config, self._folder, lease_name=lease, lease_seconds="15")
+            )
             eventually("the operator leads", lambda: started.leads)
         return self._at_work
 
@@ -52,20 +54,11 @@ def crew(proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cre
 
 
 @pytest.fixture(scope="module")
-def models(light: Light, namespace: str, crew: Crew) -> list[str]:
-    """One DialogueModel that serves version 1 for each crash, and one for the run without any."""
-    crew.at_work()
-    found = ["calm", *(f"crash-{number}-{moment}" for number, moment in POINTS)]
-    light.apply(_claim(namespace), *(_version_1(name, namespace) for name in found))
-    for name in found:
-        eventually(f"{name} serves", lambda name=name: _serves(light, namespace, name, "1.0.0"), 120)  # type: ignore[misc]
-    return found
-
-
-@pytest.fixture(scope="module")
-def calm(light: Light, namespace: str, models: list[str], crew: Crew, proxy: Proxy) -> Json:
+def calm(light: Light, namespace: str, crew: Crew, proxy: Proxy) -> Json:
     """The end of an upgrade without a crash."""
     crew.at_work()
+    light.apply(_claim(namespace))
+    serve(light, namespace, "calm")
     proxy.arm(None)
     upgrade(light, namespace, "calm")
     eventually("the upgrade is over", lambda: _is_over(light, namespace, "calm"), PATIENCE)
@@ -85,6 +78,7 @@ def test_a_crash_changes_nothing_of_the_end(
     light: Light, namespace: str, crew: Crew, proxy: Proxy, calm: Json, number: int, moment: Moment
 ) -> None:
     name, process = f"crash-{number}-{moment}", crew.at_work()
+    serve(light, namespace, name)
     proxy.arm(Trap(number, moment, process.kill))
     upgrade(light, namespace, name)
     eventually("the operator is dead", lambda: process.process.poll() is not None, PATIENCE)
@@ -93,6 +87,12 @@ def test_a_crash_changes_nothing_of_the_end(
     crew.at_work()
     eventually("the upgrade is over", lambda: _is_over(light, namespace, name), PATIENCE)
     assert canonical(light, namespace, name) == calm
+    light.kubectl("delete", "dialoguemodel", "-n", namespace, name)
+
+
+def serve(light: Light, namespace: str, name: str) -> None:
+    light.apply(_version_1(name, namespace))
+    eventually(f"{name} serves", lambda: _serves(light, namespace, name, "1.0.0"), PATIENCE)
 
 
 def upgrade(light: Light, namespace: str, name: str) -> None:
