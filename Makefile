@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := operator,predictor,train,dev
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-export PYTHONPATH := tests
+export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)/predictor:$(CURDIR)/tests
 CLUSTER := $(PYTHON) -m cluster
 
 help:  ## list the targets

@@ -41,7 +41,9 @@ TERMINATION_GRACE_SECONDS: Final = 60
 
 MAX_NAME_LENGTH: Final = 40  # `{name}-{revision8}-predictor` is a Service name: at most 63 characters
 NAME_PATTERN: Final = "^[a-z]([a-z0-9-]*[a-z0-9])?$"
-NAME_RULE: Final = f"at most {MAX_NAME_LENGTH} lower-case letters, digits and '-', beginning with a letter, for Services bear it"
+NAME_RULE: Final = (
+    f"at most {MAX_NAME_LENGTH} lower-case letters, digits and '-', beginning with a letter, for Services bear it"
+)
 
 
 def service_name(model: str, revision: str) -> str:

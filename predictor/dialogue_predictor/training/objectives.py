@@ -4,7 +4,7 @@ A loss carries its tokens along, so that reports weigh tokens alike however the 
 hold a token are projected onto the vocabulary: on a small model that product is a third of the work.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 from torch.nn import functional
@@ -34,9 +34,32 @@ def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Lo
     return Loss(mean, float(nll.detach()) * tokens, tokens)
 
 
-def sequence_to_sequence(model: DialogueTransformer, batch: Batch, smoothing: float = 0.0) -> Loss:
-    """Teacher forcing: every target token from the source and the target before it."""
+def sequence_to_sequence(
+    model: DialogueTransformer, batch: Batch, smoothing: float = 0.0, bag_weight: float = 0.0
+) -> Loss:
+    """Teacher forcing: every target token from the source and the target before it, plus the weighted bag of words."""
     memory = model.encode(batch.source, batch.source_mask)  # [B, S, D]
     states = model.decode(batch.target_in, memory, batch.source_mask)  # [B, T, D]
     kept = batch.target_out != IGNORE  # [B, T]
-    return cross_entropy(model.project(states[kept]), batch.target_out[kept], smoothing)
+    loss = cross_entropy(model.project(states[kept]), batch.target_out[kept], smoothing)
+    if not bag_weight:
+        return loss
+    bag = bag_of_words(model.project(mean_state(memory, batch.source_mask)), batch.target_out)
+    return replace(loss, mean=loss.mean + bag_weight * bag)
+
+
+def bag_of_words(logits: Tensor, target_out: Tensor) -> Tensor:
+    """The words of a target [B, T], in any order, from one vector a source: logits [B, V] (arXiv:1703.10960).
+
+    A young decoder finds it easier to speak without listening: cross-attention gives the encoder next to no gradient,
+    and it collapses to a constant. Here the encoder must say what the reply is about before the decoder can use it.
+    """
+    kept = target_out != IGNORE  # [B, T]
+    log_probabilities = functional.log_softmax(logits.float(), dim=-1)  # [B, V]
+    return -log_probabilities.gather(1, target_out.clamp(min=0))[kept].mean()
+
+
+def mean_state(memory: Tensor, mask: Tensor) -> Tensor:
+    """Memory [B, S, D] averaged over real tokens → [B, D]."""
+    weights = mask.unsqueeze(-1).to(memory.dtype)
+    return (memory * weights).sum(1) / weights.sum(1)
