@@ -1,7 +1,7 @@
 """Who claims which host at our gateway, over all namespaces.
 
-A route that was there first keeps its host. The survey is one list a kind, shared by all keys and at most
-`max_age` seconds old: every reconcile asks, and the answer seldom changes.
+A route that was there first keeps its host. The survey is one list a kind, shared by all keys: every reconcile asks,
+and the answer seldom changes. Whoever is about to make a route gets a fresher one, and after that it is taken anew.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from dialogue_operator.cluster.resources import HTTP_ROUTE, ROUTES, Resource, co
 from dialogue_operator.render.routes import GatewayRef
 
 MAX_AGE_SECONDS = 2.0
+FRESH_SECONDS = 0.25
 
 
 @dataclass(frozen=True, order=True)
@@ -58,14 +59,19 @@ class HostSurvey:
 
     async def rival(self, uid: str, hosts: dict[str, Claim | None]) -> str:
         """The first other route that holds one of `hosts` (host → our own claim, if it was made); empty if there is none."""
+        max_age = FRESH_SECONDS if None in hosts.values() else MAX_AGE_SECONDS
         async with self._lock:
-            if self._taken_at is None or self._clock() - self._taken_at > MAX_AGE_SECONDS:
+            if self._taken_at is None or self._clock() - self._taken_at > max_age:
                 self._claims, self._taken_at = await self._survey(), self._clock()
         for host, ours in hosts.items():
             others = [claim for claim in self._claims.get(host, []) if claim.owner != uid]
             if others and (ours is None or min(others) < ours):
                 return f"{min(others)}"
         return ""
+
+    def forget(self) -> None:
+        """A route of ours was made: somebody else may have made one at the same moment."""
+        self._taken_at = None
 
     async def _survey(self) -> dict[str, list[Claim]]:
         asked = [(resource, namespace) for resource in ROUTES for namespace in self._namespaces]

@@ -70,6 +70,8 @@ class Reconciler:
         await self._record(manifest, decision.status.to_json())
         try:
             await apply(self._client, model, decision.plan, self._settings.gateway, sight)
+            if decision.plan.traffic and len(sight.observed.routes) < sight.observed.routes_wanted:
+                self._survey.forget()
         except (Forbidden, Invalid, NotFound) as error:
             self._refused[key] = Failure(_word(error), str(error))
             raise
