@@ -18,7 +18,7 @@ from pathlib import Path
 from cluster.console import ClusterError, duration, say
 from cluster.oci import BUILDAH_ROOT, BUILDAH_RUN, LAYOUT, Image, blob, images
 from cluster.places import CACHE, STATE, nodes
-from cluster.shell import attempt, run
+from cluster.shell import Word, attempt, run
 
 STORE = CACHE / "store"
 SNAPSHOTS = "io.containerd.snapshotter.v1.overlayfs/snapshots"
@@ -88,22 +88,45 @@ def give_to_running_nodes(tags: Collection[str]) -> int:
 
 def _send(socket: Path, wanted: list[Image]) -> None:
     """Import images, sending only what this containerd lacks: after a change of source that is a small layer."""
-    have = set(run("ctr", "-a", socket, "-n", "k8s.io", "content", "ls", "-q").split())
+    have = set(run(*_ctr(socket), "content", "ls", "-q").split())
     for image in wanted:
         missing = [digest for digest in image.blobs() if digest not in have]
         size = sum(blob(digest).stat().st_size for digest in missing)
         if size > 100e6:
             say(f"unpacking {image.tag}: {size / 1e9:.1f} GB, about {duration(size / BYTES_A_SECOND)}, once")
-        command = ["ctr", "-a", str(socket), "-n", "k8s.io", "images", "import", "-"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as ctr:
-            if ctr.stdin is None or ctr.stderr is None:
-                raise ClusterError("no pipe to ctr")
-            with ctr.stdin as pipe, tarfile.open(fileobj=pipe, mode="w|", bufsize=1 << 20) as tar:
-                _write(tar, image, missing)
-            said = ctr.stderr.read().decode(errors="replace")
-        if ctr.returncode:
-            raise ClusterError(f"import of {image.tag} failed: {said[-500:]}")
+        with _holding(socket, image.tag):
+            _import(socket, image, missing)
         have.update(missing)
+
+
+@contextmanager
+def _holding(socket: Path, tag: str) -> Iterator[None]:
+    """Keep what the tag names now until the new image is unpacked.
+
+    Otherwise the garbage collector may take the old image's layers in the moment between, and the new image's top
+    layer finds nothing to stand on.
+    """
+    previous = f"{tag}-previous"
+    held = attempt(*_ctr(socket), "images", "tag", "--force", tag, previous) is not None
+    yield
+    if held:
+        run(*_ctr(socket), "images", "rm", previous)
+
+
+def _import(socket: Path, image: Image, missing: list[str]) -> None:
+    command = [str(word) for word in (*_ctr(socket), "images", "import", "-")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as ctr:
+        if ctr.stdin is None or ctr.stderr is None:
+            raise ClusterError("no pipe to ctr")
+        with ctr.stdin as pipe, tarfile.open(fileobj=pipe, mode="w|", bufsize=1 << 20) as tar:
+            _write(tar, image, missing)
+        said = ctr.stderr.read().decode(errors="replace")
+    if ctr.returncode:
+        raise ClusterError(f"import of {image.tag} failed: {said[-500:]}")
+
+
+def _ctr(socket: Path) -> tuple[Word, ...]:
+    return ("ctr", "-a", socket, "-n", "k8s.io")
 
 
 def _write(tar: tarfile.TarFile, image: Image, missing: list[str]) -> None:

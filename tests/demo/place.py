@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from demo.shell import ROOT, DemoError, kubectl_json, local_cluster, read_exports, run, say
@@ -19,6 +20,7 @@ class Cluster:
     operator_image: str
     predictor_image: str
     storage_class: str  # for the volume that the second version is published on; empty: the default one
+    free_volumes: Callable[[], object] = lambda: None  # after a claim is gone, where nothing provisions volumes
 
 
 def own_cluster() -> Cluster:
@@ -39,18 +41,21 @@ def own_cluster() -> Cluster:
 
 
 def local() -> Cluster:
-    """Start the local cluster where it is not up, build both images, and point kubectl and helm at it."""
+    """Build both images, start the local cluster where it is not up, and point kubectl and helm at it."""
     if os.geteuid() != 0:
         raise DemoError(
             "the local cluster needs root for network namespaces; run as root, set KUBECONFIG, or use `make serve`"
         )
-    local_cluster("up")
-    use_local()
     images = {half: f"localhost/dialogue-serving/{half}:{VERSION}" for half in ("operator", "predictor")}
-    say("images: operator and predictor (the first build downloads PyTorch)")
+    say("images: operator and predictor (the first build makes the base image and downloads PyTorch)")
     local_cluster("image", images["operator"], "-f", "Dockerfile.operator", ".")
     local_cluster("image", images["predictor"], "-f", "Dockerfile.predictor", ".", "TORCH_VARIANT=cpu")
-    return Cluster("kserve/dialogue", images["operator"], images["predictor"], "dialogue-local")
+    say("cluster: the first start compiles Kubernetes, KServe and the gateway")
+    local_cluster("up")
+    use_local()
+    return Cluster(
+        "kserve/dialogue", images["operator"], images["predictor"], "dialogue-local", lambda: local_cluster("volumes")
+    )
 
 
 def use_local() -> None:

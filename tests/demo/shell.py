@@ -1,13 +1,16 @@
 """Commands as a person would type them: run, show what went wrong, stop with one sentence."""
 
 import json
-import os
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
+from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTED = time.monotonic()
@@ -42,13 +45,14 @@ def kubectl_json(*arguments: str) -> dict[str, Any]:
 
 def local_cluster(*arguments: str) -> str:
     """The local cluster's own command; its progress goes straight to the terminal."""
-    return run(sys.executable, "-m", "cluster", *arguments, quiet=arguments[0] == "env")
+    command = ("env", f"PYTHONPATH={ROOT / 'tests'}", sys.executable, "-m", "cluster", *arguments)
+    return run(*command, quiet=arguments[0] == "env")
 
 
 def read_exports(text: str) -> Mapping[str, str]:
-    """`export A=b C=d` as a mapping."""
-    words = [word for word in text.split() if "=" in word]
-    return {key: os.path.expandvars(value) for key, value in (word.split("=", 1) for word in words)}
+    """`export A=b` lines as a mapping."""
+    words = [word for word in shlex.split(text) if "=" in word]
+    return dict(word.split("=", 1) for word in words)
 
 
 def wait_for(what: str, seen: Callable[[], bool], seconds: float, every: float = 0.05) -> float:
@@ -63,9 +67,12 @@ def wait_for(what: str, seen: Callable[[], bool], seconds: float, every: float =
     return time.monotonic() - began
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns, two blanks apart."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns, two blanks apart; a Chinese character is two columns wide."""
+    found = Table(*header, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for row in rows:
+        found.add_row(*row)
+    console = Console(width=200, no_color=True, highlight=False)
+    with console.capture() as printed:
+        console.print(found)
+    return "\n".join(line.rstrip() for line in printed.get().splitlines())

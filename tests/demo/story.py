@@ -43,6 +43,8 @@ def _fresh_place(cluster: places.Cluster) -> Place:
     metadata = {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
     kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
     kubectl("delete", "dm", MODEL, "-n", NAMESPACE, "--ignore-not-found", "--cascade=foreground")
+    kubectl("delete", "job/publish-quickstart", "pvc/models", "-n", NAMESPACE, "--ignore-not-found")
+    cluster.free_volumes()
     return Place(
         places.gateway_address(cluster),
         MODEL,
@@ -59,9 +61,15 @@ def _publish(cluster: places.Cluster) -> None:
     text = text.replace(
         "storageClassName: standard", f"storageClassName: {cluster.storage_class}" if cluster.storage_class else ""
     )
-    kubectl("delete", "job", "publish-quickstart", "-n", NAMESPACE, "--ignore-not-found")
     kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=text)
-    kubectl("wait", "-n", NAMESPACE, "--for=condition=Complete", "job/publish-quickstart", "--timeout=180s")
+
+    def published() -> bool:
+        status = kubectl_json("get", "job", "publish-quickstart", "-n", NAMESPACE).get("status", {})
+        if status.get("failed"):
+            raise DemoError(kubectl("logs", "-n", NAMESPACE, "job/publish-quickstart", "--tail=3"))
+        return bool(status.get("succeeded"))
+
+    wait_for("the published bundle", published, 180, every=0.2)
 
 
 def _upgrade(place: Place, rows: list[list[str]]) -> None:
@@ -102,7 +110,7 @@ def _talk(when: str, place: Place) -> list[list[str]]:
 
 
 def _summary(place: Place, load: Load, rows: list[list[str]]) -> None:
-    print("\n" + table([["when", "over", "revision", "asked", "answered"], *rows]))
+    print("\n" + table(("when", "over", "revision", "asked", "answered"), rows))
     shares = ", ".join(f"{count} by {revision}" for revision, count in load.answers.items())
     print(f"\nload during the upgrade: {load.total} requests ({shares}); failed: {load.failures.total()}")
     if load.failures:

@@ -19,14 +19,15 @@ def demo() -> Iterator[Demo]:
         pytest.skip("needs root: the demo makes network namespaces")
     environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
     printed: list[str] = []
-    process = subprocess.Popen(
+    command = subprocess.Popen(
         ["make", "demo"], cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    assert process.stdout
-    for line in process.stdout:  # passed on as it comes: a cold run takes long
-        print(line, end="", flush=True)
-        printed.append(line)
-    assert process.wait() == 0, "".join(printed)[-3000:]
+    with command as process:
+        assert process.stdout
+        for line in process.stdout:  # passed on as it comes: a cold run takes long
+            print(line, end="", flush=True)
+            printed.append(line)
+    assert process.returncode == 0, "".join(printed)[-3000:]
     use_local()
     address = kubectl_json("get", "gateway", "dialogue", "-n", "kserve")["status"]["addresses"][0]["value"]
     host = f"{NAMESPACE}.example.com"

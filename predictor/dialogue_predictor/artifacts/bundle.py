@@ -95,6 +95,8 @@ def check_files(folder: Path) -> None:
     if not folder.is_dir():
         raise BundleNotFound(f"no folder {folder}")
     present = {entry.name for entry in folder.iterdir()}
+    if not present:  # the kubelet makes the folder of a volume that a Pod names and nobody has filled
+        raise BundleNotFound(f"{folder} is empty; publish the bundle there, or correct spec.model.uri")
     for name in sorted((*CONTENT, DIGEST)):
         if name not in present:
             raise BundleInvalid(f"{folder}: {name} is missing; publish the bundle again")

@@ -80,9 +80,7 @@ def place(destination: Path, fill: Callable[[Path], None]) -> Bundle:
             flush(fresh / name)
         fresh.chmod(0o755)
         try:
-            if destination.exists():
-                raise FileExistsError(destination)
-            fresh.rename(destination)
+            fresh.rename(destination)  # takes the place of an empty folder, and of nothing else
         except OSError:
             return existing(destination, bundle.digest)
         flush(destination.parent)

@@ -12,7 +12,7 @@ from dialogue_predictor.artifacts.weights import save_weights
 from dialogue_predictor.model.config import ModelConfig
 from dialogue_predictor.training.checkpoint import AVERAGE, PROGRESS, STATE, under
 from dialogue_predictor.training.corpora import CORPORA
-from dialogue_predictor.training.finetune import CHECKPOINT, REPORT, TOKENIZER
+from dialogue_predictor.training.finetune import CHECKPOINT, REPORT, RUN, TOKENIZER
 
 LANGUAGES = {"en": "English", "zh": "Chinese"}
 
@@ -49,8 +49,9 @@ KdConv and CrossWOZ by dialogue, one twentieth of the small talk.
 {command}
 ```
 
-{steps} updates in {minutes} minutes on a two-core CPU: sequence-to-sequence cross entropy with label smoothing 0.1, AdamW
-with decoupled decay, linear warm-up and cosine decay, gradient clipping, bf16 autocast; the weights are a moving average.
+{steps} updates in {minutes} minutes on a CPU: sequence-to-sequence cross entropy with label smoothing {smoothing}{bag},
+AdamW with decoupled decay, linear warm-up and cosine decay, gradient clipping, bf16 autocast; the weights are a moving
+average.
 
 ## Metrics
 
@@ -70,7 +71,8 @@ def export(run: Path, destination: Path, name: str, version: str) -> Bundle:
     parameters = sum(value.numel() for value in state.values())
     report = run / REPORT
     measured = json.loads(report.read_text(encoding="utf-8"))["perplexity"] if report.exists() else {}
-    card = card_of(name, architecture, parameters, record, measured)
+    options = json.loads((run / RUN).read_text(encoding="utf-8"))
+    card = card_of(name, architecture, parameters, record | {"options": options}, measured)
     return write_bundle(
         destination, name, version, architecture, run / TOKENIZER, lambda path: save_weights(state, path), card
     )
@@ -82,6 +84,7 @@ def card_of(
     """The model card in Markdown; metrics that were not measured are said to be so."""
     facts = record["facts"]
     minutes = round(record["seconds"] / 60)
+    weight = record["options"].get("bag_weight", 0.0)
     corpora = [
         f"| {one.title} | {', '.join(LANGUAGES[language] for language in one.languages)} | {one.origin} | {one.licence} |"
         for one in CORPORA
@@ -105,5 +108,7 @@ def card_of(
         command=command,
         steps=f"{record['step']:,}",
         minutes=minutes,
+        smoothing=record["options"]["smoothing"],
+        bag=f" and a bag-of-words loss of weight {weight}" if weight else "",
         metrics="\n".join(metrics) or "| not measured | – |",
     )

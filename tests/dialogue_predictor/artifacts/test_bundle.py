@@ -117,6 +117,11 @@ def test_a_bundle_that_is_not_there(uri: str) -> None:
         locate(uri)
 
 
+def test_an_empty_folder_holds_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleNotFound, match="is empty; publish the bundle there"):
+        open_bundle(tmp_path)
+
+
 def test_a_volume_that_is_not_mounted(tmp_path: Path) -> None:
     with pytest.raises(BundleNotFound, match="is not mounted"):
         locate("pvc://models/faq", str(tmp_path / "nothing"))

@@ -36,6 +36,12 @@ def test_publishing_the_same_again_changes_nothing(tmp_path: Path) -> None:
     assert (first.folder / DIGEST).stat().st_mtime_ns == written
 
 
+def test_an_empty_folder_gives_way(tmp_path: Path) -> None:
+    """The kubelet makes one where a Pod names a folder that is not there yet."""
+    (tmp_path / "1.0.0").mkdir()
+    assert publish(SOURCE, tmp_path / "1.0.0").folder == tmp_path / "1.0.0"
+
+
 def test_other_content_under_the_same_name_is_refused(tmp_path: Path) -> None:
     first = publish(SOURCE, tmp_path / "1.0.0")
     with pytest.raises(BundleInvalid, match="a published version never changes"):

@@ -22,7 +22,13 @@ from dialogue_predictor.training.loop import (
     train,
     update_average,
 )
-from dialogue_predictor.training.objectives import Loss, cross_entropy, sequence_to_sequence
+from dialogue_predictor.training.objectives import (
+    Loss,
+    bag_of_words,
+    cross_entropy,
+    mean_state,
+    sequence_to_sequence,
+)
 from support.tiny_models import tiny_model
 
 BATCH = collate([Example((5, 9, 2), (7, 8, 2), "en"), Example((5, 2), (7, 2), "en")], decoder_start_id=1)
@@ -64,6 +70,33 @@ def test_padding_neither_adds_to_the_loss_nor_changes_it() -> None:
     ]
     assert together.tokens == 5
     assert together.nll == pytest.approx(sum(loss.nll for loss in alone), rel=1e-5)
+
+
+def test_the_bag_of_words_counts_each_word_of_a_reply_and_no_padding() -> None:
+    logits = torch.randn(2, 20)
+    logs = torch.log_softmax(logits, dim=-1)
+    expected = -(logs[0, 7] + logs[0, 8] + logs[0, 2] + logs[1, 7] + logs[1, 2]) / 5
+    assert bag_of_words(logits, BATCH.target_out).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_state_of_a_source_is_the_mean_of_its_tokens() -> None:
+    memory = torch.arange(12.0).view(2, 3, 2)
+    mask = torch.tensor([[True, True, True], [True, False, False]])
+    assert mean_state(memory, mask).tolist() == [[2.0, 3.0], [6.0, 7.0]]
+
+
+def test_the_bag_of_words_teaches_the_encoder_even_when_the_decoder_does_not_listen() -> None:
+    model = tiny_model(seed=1, vocab_size=20)
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if name.endswith("encoder_attn.out_proj.weight"):
+                value.zero_()
+    taught = model.get_parameter("model.encoder.layers.0.fc1.weight")
+    torch.autograd.backward(sequence_to_sequence(model, BATCH).mean)
+    assert taught.grad is not None
+    assert not taught.grad.any()
+    torch.autograd.backward(sequence_to_sequence(model, BATCH, bag_weight=1.0).mean)
+    assert taught.grad.any()
 
 
 def test_the_average_follows_the_weights() -> None:
