@@ -20,7 +20,8 @@ def finetune(
     max_minutes: Annotated[float, typer.Option(help="Budget of wall-clock time; 0 for none.", min=0)] = 0,
     max_steps: Annotated[int, typer.Option(help="Budget of updates.", min=1)] = 20_000,
     batch_tokens: Annotated[int, typer.Option(help="Tokens of source and target in a batch.", min=64)] = 8192,
-    learning_rate: Annotated[float, typer.Option(help="The highest rate.")] = 1.2e-3,
+    learning_rate: Annotated[float, typer.Option(help="The highest rate.")] = 8e-4,
+    bag_weight: Annotated[float, typer.Option(help="Weight of the bag-of-words loss; 0 for none.", min=0)] = 1.0,
     seed: Annotated[int, typer.Option(help="Decides split, mixture, start and batches.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads of the machine to use.", min=1)] = 2,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in --out.")] = False,
@@ -35,7 +36,9 @@ def finetune(
     schedule = Schedule(
         max_steps=max_steps, max_seconds=60 * max_minutes if max_minutes else math.inf, peak_rate=learning_rate
     )
-    options = FinetuneOptions(schedule=schedule, batch_tokens=batch_tokens, seed=seed, threads=threads)
+    options = FinetuneOptions(
+        schedule=schedule, batch_tokens=batch_tokens, bag_weight=bag_weight, seed=seed, threads=threads
+    )
     try:
         run(data, out, options, resume, report=typer.echo)
     except (FileExistsError, FileNotFoundError, ValueError) as error:

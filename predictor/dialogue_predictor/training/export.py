@@ -23,9 +23,10 @@ assistant's next reply comes out. It exists so that a first `serve` answers sens
 
 ## Use and limits
 
-It stays on the topic of task dialogues (restaurants, hotels, flights, films, sights, small talk). It has no database:
-the names, prices, addresses and telephone numbers in its replies are invented. It can repeat biases of its corpora.
-Do not rely on its facts. It reads up to {positions} tokens of history and was trained on replies of up to 48 tokens.
+It was trained on task dialogues (restaurants, hotels, flights, films, sights) and some small talk, and is small: it can
+stray from the topic. It has no database: the names, prices, addresses and telephone numbers in its replies are invented.
+It can repeat biases of its corpora. Do not rely on it for facts. It reads up to {positions} tokens of history and was
+trained on replies of up to 48 tokens.
 
 ## Shape
 
@@ -92,7 +93,8 @@ def card_of(
     metrics = [f"| {LANGUAGES.get(part, part)} | {value:.2f} |" for part, value in sorted(measured.items())]
     command = (
         f"dialogue train finetune --data DATA --out RUN --max-minutes {minutes} "
-        f"--batch-tokens {facts['batch_tokens']} --seed {facts['seed']}\n"
+        f"--batch-tokens {facts['batch_tokens']} --learning-rate {record['options']['schedule']['peak_rate']} "
+        f"--bag-weight {weight} --seed {facts['seed']}\n"
         "dialogue train export --run RUN --out BUNDLE"
     )
     return CARD.format(
