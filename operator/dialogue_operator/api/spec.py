@@ -36,7 +36,8 @@ class Resources(ApiModel):
     """What one predictor pod requests and may use."""
 
     cpu: Annotated[Quantity, quantity_from("10m")] = Field(
-        default="1", description="CPU that one pod requests and may use, such as 500m or 4; at least 10m."
+        default="1",
+        description="CPU that one pod requests, such as 500m or 4; at least 10m. It may use up to 2 where it requests less.",
     )
     memory: Annotated[Quantity, quantity_from("256Mi")] = Field(
         default="2Gi", description="Memory request and limit of one pod, such as 2Gi; at least 256Mi."

@@ -10,9 +10,11 @@ from dialogue_operator import names
 from dialogue_operator.api.base import Json
 from dialogue_operator.api.dialogue_model import DialogueModel
 from dialogue_operator.api.spec import ServingSpec
+from dialogue_operator.api.values import parse_quantity
 from dialogue_operator.rollout.plan import RevisionPlan
 
 USER_ID = 10001
+BURST_CPU = "2"
 
 
 def container(model: DialogueModel, plan: RevisionPlan) -> Json:
@@ -42,7 +44,7 @@ def container(model: DialogueModel, plan: RevisionPlan) -> Json:
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": {  # a CPU limit, too: KServe would put its own default of 1 there, below what was requested
             "requests": {"cpu": resources.cpu, "memory": resources.memory},
-            "limits": {"cpu": resources.cpu, "memory": resources.memory},
+            "limits": {"cpu": _cpu_limit(resources.cpu), "memory": resources.memory},
         },
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -59,6 +61,11 @@ def container(model: DialogueModel, plan: RevisionPlan) -> Json:
 def pod_fields() -> Json:
     """What stands beside the container, in a ServingRuntime and in a custom predictor alike."""
     return {"volumes": [{"name": "tmp", "emptyDir": {}}]}
+
+
+def _cpu_limit(request: str) -> str:
+    """A limit there must be: KServe would put one of 1 CPU, and refuse requests above it. A start wants a burst."""
+    return request if parse_quantity(request) > parse_quantity(BURST_CPU) else BURST_CPU
 
 
 def _spec(serving: ServingSpec) -> str:
