@@ -15,16 +15,19 @@ NEEDS_ROOT = "needs root: it makes network namespaces and mounts"
 
 @dataclass(frozen=True)
 class Tier:
-    """Tests of one mark expression; `needs_root` tiers run a real cluster."""
+    """Tests of one mark expression below some paths; `needs_root` tiers run a real cluster."""
 
     name: str
     marks: str
     needs_root: bool
+    paths: tuple[str, ...] = ("tests",)
 
 
+LOCAL_CLUSTER = "tests/e2e/test_local_cluster.py"  # starts and stops clusters of its own
 TIERS = (
     Tier("quick: unit, contract, chart, serving", "not cluster and not e2e", needs_root=False),
-    Tier("cluster: real API server and KServe controller", "cluster and not e2e", needs_root=True),
+    Tier("operator: real API server and KServe controller", "cluster", True, ("tests", f"--ignore={LOCAL_CLUSTER}")),
+    Tier("local cluster: start, stop, lose a node", "cluster", needs_root=True, paths=(LOCAL_CLUSTER,)),
     Tier("e2e: the demo, images, pods, gateway, traffic", "e2e", needs_root=True),
 )
 
@@ -49,7 +52,17 @@ class Count:
 
 def run(tier: Tier, report: Path) -> tuple[Count, list[str]]:
     """Run one tier with pytest; returns its counts and the reasons of what it skipped."""
-    command = [sys.executable, "-m", "pytest", "-m", tier.marks, f"--junitxml={report}", "--durations=5"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-m",
+        tier.marks,
+        f"--junitxml={report}",
+        "--durations=5",
+        "-rs",
+        *tier.paths,
+    ]
     status = subprocess.run(command, cwd=ROOT, check=False).returncode
     if not report.exists():
         return Count(failed=1), [f"pytest ended with status {status} before it ran anything"]

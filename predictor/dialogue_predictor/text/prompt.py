@@ -1,7 +1,8 @@
-"""From turns to the ids a model reads: the newest turns first, as many as the budget holds.
+"""From turns to the ids a model reads: the newest turn first, then back in time, as many as the budget holds.
 
-source = `<user> text <assistant> text … </s>`. What was left out is visible in the result, so that a client can
-tell a forgotten beginning from a model that ignored it.
+source = `<user> newest <assistant> before it … </s>`. Newest first, so that what a reply mostly hangs on always stands
+at the same positions: a small model need not learn to find it. What was left out is visible in the result, so that a
+client can tell a forgotten beginning from a model that ignored it.
 """
 
 from collections.abc import Sequence
@@ -48,5 +49,5 @@ def assemble_prompt(encoded: Sequence[tuple[Turn, Sequence[int]]], max_turns: in
             break
         taken.append(segment)
         room -= len(segment)
-    source = [token for segment in reversed(taken) for token in segment]
+    source = [token for segment in taken for token in segment]
     return Prompt((*source, EOS_ID), len(taken), cut or len(taken) < len(encoded))

@@ -89,7 +89,7 @@ def test_a_crash_changes_nothing_of_the_end(
     proxy.arm(Trap(number, moment, process.kill))
     upgrade(light, namespace, name)
     eventually("the operator is dead", lambda: process.process.poll() is not None, PATIENCE)
-    assert len(proxy.writes) == number
+    assert len(proxy.writes) >= number  # after an answer, one more may be on its way before the signal lands
     proxy.arm(None)
     crew.at_work()
     eventually("the upgrade is over", lambda: _is_over(light, namespace, name), PATIENCE)

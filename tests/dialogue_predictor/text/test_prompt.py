@@ -19,16 +19,16 @@ def segment(turn: Turn) -> list[int]:
     return [ROLE_IDS[turn.role], *TOKENS.encode(turn.text)]
 
 
-def test_each_turn_follows_its_role_and_the_end_closes() -> None:
+def test_turns_go_back_in_time_each_behind_its_role_and_the_end_closes() -> None:
     prompt = build_prompt([ASK, ANSWER, AGAIN], TOKENS, max_turns=12, max_source_tokens=128)
-    assert list(prompt.ids) == [*segment(ASK), *segment(ANSWER), *segment(AGAIN), EOS_ID]
+    assert list(prompt.ids) == [*segment(AGAIN), *segment(ANSWER), *segment(ASK), EOS_ID]
     assert (prompt.turns_used, prompt.truncated) == (3, False)
 
 
-def test_the_oldest_turn_goes_first_when_the_budget_is_short() -> None:
+def test_the_oldest_turn_is_left_out_first_when_the_budget_is_short() -> None:
     room = len(segment(ANSWER)) + len(segment(AGAIN)) + 1
     prompt = build_prompt([ASK, ANSWER, AGAIN], TOKENS, max_turns=12, max_source_tokens=room)
-    assert list(prompt.ids) == [*segment(ANSWER), *segment(AGAIN), EOS_ID]
+    assert list(prompt.ids) == [*segment(AGAIN), *segment(ANSWER), EOS_ID]
     assert (prompt.turns_used, prompt.truncated) == (2, True)
 
 
@@ -56,7 +56,7 @@ def test_the_newest_turn_keeps_its_end_when_it_is_too_long_itself() -> None:
 @given(TURNS, st.integers(1, 5), st.integers(3, 60))
 def test_no_prompt_exceeds_its_budget_or_hides_a_cut(turns: list[Turn], most: int, budget: int) -> None:
     prompt = build_prompt(turns, TOKENS, most, budget)
-    whole = [token for turn in turns for token in segment(turn)]
+    whole = [token for turn in reversed(turns) for token in segment(turn)]
     assert len(prompt.ids) <= budget
     assert 1 <= prompt.turns_used <= min(most, len(turns))
     assert prompt.ids[-1] == EOS_ID
