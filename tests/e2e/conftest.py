@@ -1,13 +1,15 @@
 """The demo as a fixture: `make demo` once for all e2e tests, `make demo-down` after them."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
 from demo.place import use_local
-from demo.shell import ROOT, kubectl, kubectl_json
+from demo.shell import ROOT, kubectl, kubectl_json, wait_for
 from demo.story import MODEL, NAMESPACE
 from demo.talk import Place
 from support.demo import Demo
@@ -37,7 +39,15 @@ def demo() -> Iterator[Demo]:
 
 @pytest.fixture
 def upgraded(demo: Demo) -> Iterator[Demo]:
-    """The demo's model as the upgrade left it; put back afterwards."""
+    """The demo's model as the upgrade left it; put back afterwards, with nothing left of what a test patched in."""
     yield demo
-    kubectl("apply", "-n", NAMESPACE, "-f", "manifests/samples/upgrade.yaml")
-    kubectl("wait", "-n", NAMESPACE, "--for=jsonpath={.status.phase}=Stable", f"dm/{MODEL}", "--timeout=180s")
+    spec = yaml.safe_load((ROOT / "manifests/samples/upgrade.yaml").read_text())["spec"]
+    plain = {**spec, "model": {"digest": None, **spec["model"]}, "generation": None}
+    kubectl("patch", "dm", MODEL, "-n", NAMESPACE, "--type=merge", "-p", json.dumps({"spec": plain}))
+
+    def settled() -> bool:
+        found = kubectl_json("get", "dm", MODEL, "-n", NAMESPACE)
+        seen = found["status"]["observedGeneration"] == found["metadata"]["generation"]
+        return bool(seen and found["status"]["phase"] == "Stable")
+
+    wait_for("the model to be as the upgrade left it", settled, 180)
