@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 
 from demo.talk import GrpcClient, HttpClient, Place, Reply, RequestFailed
 
@@ -36,12 +37,12 @@ class Load:
         return self.answers.total() + self.failures.total()
 
     def _http(self) -> None:
-        client = HttpClient(self.place)
-        self._repeat(lambda: client.ask([{"role": "user", "content": "hello"}], max_tokens=SHORTEST_TOKENS))
+        with closing(HttpClient(self.place)) as client:
+            self._repeat(lambda: client.ask([{"role": "user", "content": "hello"}], max_tokens=SHORTEST_TOKENS))
 
     def _grpc(self) -> None:
-        client = GrpcClient(self.place)
-        self._repeat(lambda: client.ask("hello", maxNewTokens=SHORTEST_TOKENS))
+        with closing(GrpcClient(self.place)) as client:
+            self._repeat(lambda: client.ask("hello", maxNewTokens=SHORTEST_TOKENS))
 
     def _repeat(self, ask: Callable[[], Reply]) -> None:
         while not self._stopping.is_set():

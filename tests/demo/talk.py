@@ -55,6 +55,9 @@ class HttpClient:
         text = json.loads(data)["choices"][0]["message"]["content"]
         return Reply(text, response.headers.get(REVISION, ""))
 
+    def close(self) -> None:
+        self.connection.close()
+
 
 class GrpcClient:
     """Open Inference Protocol v2: text in, text out."""
@@ -78,6 +81,9 @@ class GrpcClient:
             raise RequestFailed(f"gRPC {error.code().name}") from error
         metadata = dict(call.initial_metadata())
         return Reply(_first_text(answer), metadata.get(REVISION, ""))
+
+    def close(self) -> None:
+        self.channel.close()
 
 
 def _first_text(answer: pb.ModelInferResponse) -> str:

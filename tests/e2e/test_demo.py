@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from contextlib import closing
 
 import pytest
 
@@ -10,6 +11,7 @@ from demo.load import Load
 from demo.shell import ROOT, kubectl, kubectl_json, wait_for
 from demo.story import MODEL, NAMESPACE
 from demo.talk import HttpClient
+from demo.timing import HELLO
 from support.demo import Demo
 from support.readme import commands
 
@@ -78,7 +80,8 @@ def test_a_bundle_that_cannot_be_served_is_named_and_the_last_good_revision_keep
     assert condition("Progressing")["status"] == "False"
     assert condition("Progressing")["message"]
     assert condition("Ready")["status"] == "True"
-    assert HttpClient(upgraded.place).ask([{"role": "user", "content": "hello"}]).revision == stable
+    with closing(HttpClient(upgraded.place)) as client:
+        assert client.ask(HELLO).revision == stable
 
 
 def test_deleting_the_pod_under_load_after_scaling_up_fails_no_request(upgraded: Demo) -> None:
