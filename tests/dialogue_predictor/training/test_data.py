@@ -65,7 +65,7 @@ def test_every_reply_becomes_a_target_after_its_history() -> None:
     user, assistant = ROLE_IDS["user"], ROLE_IDS["assistant"]
     a, b, c, d = (tokenizer.encode(turn.text)[0] for turn in turns)
     assert first == Example((user, a, EOS_ID), (b, EOS_ID), "en")
-    assert second == Example((user, a, assistant, b, user, c, EOS_ID), (d, EOS_ID), "en")
+    assert second == Example((user, c, assistant, b, user, a, EOS_ID), (d, EOS_ID), "en")
 
 
 def test_a_dialogue_that_the_assistant_opens_starts_with_its_second_reply() -> None:
