@@ -90,7 +90,8 @@ def test_a_converged_world_gets_no_write_however_often_it_is_looked_at(
     proxy.writes.clear()
     looked, began = running.metric(done), time.monotonic()
     eventually("60 more looks", lambda: running.metric(done) > looked + 60, seconds=120)
-    assert proxy.writes == [], f"in {time.monotonic() - began:.0f} s"
+    ours = [write for write in proxy.writes if f"/namespaces/{namespace}/" in write.path]  # others may still roll out
+    assert ours == [], f"in {time.monotonic() - began:.0f} s"
 
 
 @pytest.mark.parametrize(
