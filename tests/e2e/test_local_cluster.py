@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -244,7 +245,11 @@ def test_the_api_server_can_be_stopped_and_started_again_with_its_data() -> None
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["by-the-user", "by-force"])
 def test_an_interrupted_up_leaves_nothing_that_down_does_not_take_away(how: signal.Signals) -> None:
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    with subprocess.Popen(command("up", "--light"), env=environment, stderr=subprocess.DEVNULL) as process:
+    # What is started in the background ignores the interrupt, and so do its children.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command("up", "--light"), env=environment, stderr=subprocess.DEVNULL, preexec_fn=heed
+    ) as process:
         until("the API server to be started", lambda: (PIDS / "apiserver").exists() or process.poll() is not None, 1500)
         process.send_signal(how)
     if how == signal.SIGINT:
