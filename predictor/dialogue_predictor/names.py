@@ -27,13 +27,6 @@ REASON_DIGEST_MISMATCH: Final = "DigestMismatch"
 REASON_BUNDLE_INVALID: Final = "BundleInvalid"
 REASON_SPEC_INVALID: Final = "SpecInvalid"
 REASON_LOAD_FAILED: Final = "LoadFailed"
-START_REASONS: Final = (
-    REASON_BUNDLE_NOT_FOUND,
-    REASON_DIGEST_MISMATCH,
-    REASON_BUNDLE_INVALID,
-    REASON_SPEC_INVALID,
-    REASON_LOAD_FAILED,
-)
 
 LABEL_REVISION: Final = "revision"  # every metric below carries it
 METRIC_REQUESTS: Final = "dialogue_requests_total"  # {outcome}

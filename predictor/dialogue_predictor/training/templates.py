@@ -16,7 +16,6 @@ from dialogue_predictor.training.corpora import Dialogue, read_jsonl
 
 SLOT = re.compile(r"\[([^\[\]]+?)(\d*)\]")
 DOMAINS = {"酒店": "hotel", "餐馆": "restaurant", "景点": "attraction"}
-NEARBY = {"周边景点", "周边餐馆", "周边酒店"}
 ASKED = {
     "酒店": ("地址", "电话", "评分", "价格", "周边景点", "周边餐馆"),
     "餐馆": ("地址", "电话", "评分", "营业时间", "人均消费", "推荐菜", "周边景点", "周边酒店", "周边餐馆"),
