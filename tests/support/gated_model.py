@@ -19,6 +19,7 @@ class GatedModel:
         self.batches: list[int] = []
         self.steps = 0
         self.failures = 0
+        self.poisoned = 0  # steps in which the first source gets scores that are no numbers
         self.began = threading.Event()
         self._allowed = threading.Semaphore(0)
 
@@ -37,7 +38,11 @@ class GatedModel:
         if self.failures:
             self.failures -= 1
             raise RuntimeError("the model broke")
-        return self.engine.step(state, tokens)
+        logits, state = self.engine.step(state, tokens)
+        if self.poisoned:
+            self.poisoned -= 1
+            logits[0] = float("nan")
+        return logits, state
 
     def reorder(self, state: DecoderState, index: Tensor) -> DecoderState:
         return self.engine.reorder(state, index)

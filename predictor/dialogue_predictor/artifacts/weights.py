@@ -9,17 +9,20 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dialogue_predictor.artifacts.bundle import Bundle
-from dialogue_predictor.errors import LoadFailed
+from dialogue_predictor.errors import BundleInvalid, LoadFailed
 from dialogue_predictor.model.transformer import DialogueTransformer
 
 
 def load_model(bundle: Bundle) -> DialogueTransformer:
-    """The bundle's model in fp32, ready to answer. Raises LoadFailed when the weights do not fit the architecture."""
+    """The bundle's model in fp32, ready to answer.
+
+    Raises LoadFailed when the weights do not fit the architecture, BundleInvalid when some are not numbers.
+    """
     path = bundle.weights_path
-    try:
-        state = {name: value.float() for name, value in load_file(path).items()}
-    except SafetensorError as error:
-        raise LoadFailed(f"{path}: not a safetensors file: {error}") from error
+    state = {name: value.float() for name, value in load_weights(bundle).items()}
+    for name, value in state.items():
+        if not bool(torch.isfinite(value).all()):
+            raise BundleInvalid(f"{path}: {name} has values that are not finite; export and publish the model again")
     model = DialogueTransformer(bundle.architecture)
     try:
         model.load_state_dict(state)
@@ -28,10 +31,23 @@ def load_model(bundle: Bundle) -> DialogueTransformer:
     return model.eval()
 
 
+def load_weights(bundle: Bundle) -> dict[str, Tensor]:
+    """The tensors as they are stored. Raises LoadFailed."""
+    try:
+        return load_file(bundle.weights_path)
+    except SafetensorError as error:
+        raise LoadFailed(f"{bundle.weights_path}: not a safetensors file: {error}") from error
+
+
 def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
     """Write a state dict in half precision. Raises ValueError on a weight that half precision cannot hold."""
     halves = {name: value.detach().to(torch.float16).contiguous() for name, value in state.items()}
     for name, value in halves.items():
         if not bool(torch.isfinite(value).all()):
             raise ValueError(f"{name} is not finite in half precision")
-    save_file(halves, path)
+    write_weights(halves, path)
+
+
+def write_weights(state: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors in the precisions that they have."""
+    save_file(dict(state), path)

@@ -157,8 +157,12 @@ class EmbeddedBackend(Generic[State]):
             if not search.active:
                 return
             for progress in search.advance():
-                part = Part(progress.tokens, progress.outcome)
-                loop.call_soon_threadsafe(batch[progress.source].send, part)
+                job = batch[progress.source]
+                if progress.broken:
+                    log.error("the model's scores are not finite")
+                    loop.call_soon_threadsafe(job.fail, BackendFailed())
+                else:
+                    loop.call_soon_threadsafe(job.send, Part(progress.tokens, progress.outcome))
 
     def _decoded(self, work: asyncio.Future[None]) -> None:
         """Nobody of the batch may be left waiting, whatever became of it."""

@@ -29,6 +29,7 @@ class BeamState:
     finished_scores: Tensor  # [B, K], length-penalised, best first
     is_finished: Tensor  # [B, K], whether the slot holds a hypothesis
     improvable: Tensor  # [B], whether a live beam may still beat a finished one
+    broken: Tensor  # [B], whether the model gave scores that are no numbers: nothing it says can be trusted
 
 
 def begin(batch: int, options: GenerationOptions, ids: TokenIds, device: torch.device) -> BeamState:
@@ -46,6 +47,7 @@ def begin(batch: int, options: GenerationOptions, ids: TokenIds, device: torch.d
         finished_scores=torch.full(shape, ABSENT, device=device),
         is_finished=torch.zeros(shape, dtype=torch.bool, device=device),
         improvable=torch.ones(batch, dtype=torch.bool, device=device),
+        broken=torch.zeros(batch, dtype=torch.bool, device=device),
     )
 
 
@@ -74,6 +76,8 @@ def advance(state: BeamState, logits: Tensor, options: GenerationOptions, ids: T
         step=length,
         live_tokens=gather(candidates, survivors),
         live_scores=gather(still_live, survivors),
+        # Log-softmax spreads an infinity or NaN over its row, and NaN is the greatest to topk: the few scores show it.
+        broken=state.broken | scores.isnan().any(dim=1),
     )
     after = finish(live, candidates, scores, ends, options)
     return replace(after, improvable=improvable(after, options)), gather(parents, survivors)
@@ -153,6 +157,7 @@ def keep(state: BeamState, sources: Tensor) -> BeamState:
         finished_scores=state.finished_scores[sources],
         is_finished=state.is_finished[sources],
         improvable=state.improvable[sources],
+        broken=state.broken[sources],
     )
 
 

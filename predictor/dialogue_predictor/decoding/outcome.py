@@ -37,9 +37,11 @@ class Outcome:
 class Progress:
     """News of one source after a step: the tokens newly settled, and the outcome once it is known.
 
-    The tokens of all news of a source, joined, are exactly its best hypothesis.
+    The tokens of all news of a source, joined, are exactly its best hypothesis. `broken`: the model gave scores that
+    are no numbers, so that there will be no outcome; other sources go on.
     """
 
     source: int
     tokens: tuple[int, ...]
     outcome: Outcome | None = None
+    broken: bool = False

@@ -78,9 +78,12 @@ class Search(Generic[State]):
         return news
 
     def _news(self) -> list[Progress]:
-        ended = done(self._beams, self._options).tolist()
-        news = [self._final(row) for row, over in enumerate(ended) if over and self._rows[row] in self._active]
+        broken = self._beams.broken.tolist()
+        news = [Progress(self._rows[row], (), broken=True) for row in self._lively(broken)]
         self._active.difference_update(progress.source for progress in news)
+        ended = [self._final(row) for row in self._lively(done(self._beams, self._options).tolist())]
+        self._active.difference_update(progress.source for progress in ended)
+        news += ended
         if not self._active.isdisjoint(self._told):
             lengths, tokens = stable_lengths(self._beams, self._options)
             for row, length in enumerate(lengths.tolist()):
@@ -88,6 +91,10 @@ class Search(Generic[State]):
                 if source in self._active and length > self._told.get(source, length):
                     news.append(self._more(source, tokens[row, 1 : 1 + length].tolist()))
         return news
+
+    def _lively(self, flags: list[bool]) -> list[int]:
+        """The rows with a flag whose source is still searched for."""
+        return [row for row, flag in enumerate(flags) if flag and self._rows[row] in self._active]
 
     def _more(self, source: int, settled: list[int], outcome: Outcome | None = None) -> Progress:
         told = self._told.get(source, 0)
@@ -114,11 +121,14 @@ def decode(
     ids: TokenIds,
     device: torch.device | None = None,
 ) -> list[Outcome]:
-    """The outcomes of all sources, in order. Raises ValueError on an empty source."""
+    """The outcomes of all sources, in order. Raises ValueError on an empty source, ArithmeticError where the model's
+    scores are no numbers."""
     search = Search(model, sources, options, ids, device=device)
     outcomes: dict[int, Outcome] = {}
     while search.active:
         for progress in search.advance():
+            if progress.broken:
+                raise ArithmeticError("the model's scores are not finite")
             if progress.outcome is not None:
                 outcomes[progress.source] = progress.outcome
     return [outcomes[source] for source in range(len(sources))]

@@ -206,6 +206,24 @@ async def test_a_failing_batch_fails_its_requests_and_the_worker_lives_on(
         assert len((await backend.generate(ask())).best.tokens) == OPTIONS.max_new_tokens
 
 
+async def test_scores_that_are_no_numbers_fail_their_request_alone() -> None:
+    async with gated() as (model, backend):
+        model.allow(10_000)
+        alone = await backend.generate(ask(6))
+        model.poisoned = 1
+        poisoned, neighbour = await asyncio.gather(
+            backend.generate(ask(5)), backend.generate(ask(6)), return_exceptions=True
+        )
+        assert isinstance(poisoned, BackendFailed)
+        assert isinstance(neighbour, Outcome)
+        assert neighbour.best.tokens == alone.best.tokens
+        assert model.batches == [1, 2]
+        model.poisoned = 1
+        with pytest.raises(BackendFailed):
+            await anext(backend.stream(ask()))
+        assert len((await backend.generate(ask())).best.tokens) == OPTIONS.max_new_tokens
+
+
 async def test_draining_answers_what_was_taken_and_takes_no_more() -> None:
     async with gated() as (model, backend):
         first = in_background(backend, ask())

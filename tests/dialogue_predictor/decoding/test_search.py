@@ -11,7 +11,7 @@ import torch
 from dialogue_predictor.decoding.beam import advance, begin, done
 from dialogue_predictor.decoding.options import GenerationOptions
 from dialogue_predictor.decoding.search import Search, decode, padded
-from dialogue_predictor.model.incremental import IncrementalModel
+from dialogue_predictor.model.incremental import DecoderState, IncrementalModel
 from dialogue_predictor.model.transformer import DialogueTransformer
 from support.tiny_models import random_options, random_sources, tiny_engine, tiny_model, token_ids
 
@@ -194,3 +194,48 @@ def test_further_steps_do_not_change_a_source_that_is_done(
             if over:
                 first.setdefault(row, beams.finished_scores[row].tolist())
     assert [first[row] for row in range(6)] == beams.finished_scores.tolist()
+
+
+class Poisoned(IncrementalModel):
+    """Scores are no numbers after `sound` steps for sources that begin with the token `bad`."""
+
+    def __init__(self, model: DialogueTransformer, bad: int, sound: int, poison: float) -> None:
+        super().__init__(model)
+        self.bad, self.sound, self.poison = bad, sound, poison
+
+    def encode(self, source: torch.Tensor, source_mask: torch.Tensor) -> DecoderState:
+        self.sources = source[:, 0]
+        return super().encode(source, source_mask)
+
+    def step(self, state: DecoderState, tokens: torch.Tensor) -> tuple[torch.Tensor, DecoderState]:
+        logits, state = super().step(state, tokens)
+        if state.length > self.sound:
+            logits = logits.clone()
+            logits[self.sources == self.bad, -1, 7] = self.poison
+        return logits, state
+
+    def reorder(self, state: DecoderState, index: torch.Tensor) -> DecoderState:
+        self.sources = self.sources[index[:, 0] // state.beams]
+        return super().reorder(state, index)
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf])
+@pytest.mark.parametrize("sound", [0, 3])
+@pytest.mark.parametrize("beams", [1, 4])
+def test_scores_that_are_no_numbers_break_their_source_alone(beams: int, sound: int, poison: float) -> None:
+    model = tiny_model(3, eos_bias=-50.0)
+    ids = token_ids(model.config)
+    options = GenerationOptions(num_beams=beams, max_new_tokens=8)
+    sources = [[20, 5, 6], [21, 5, 6, 7, 8], [22, 5]]
+    search = Search(Poisoned(model, 21, sound, poison), sources, options, ids, watched=[0, 1])
+    news = []
+    while search.active:
+        news += search.advance()
+    assert [each.source for each in news if each.broken] == [1]
+    ends = {each.source: each.outcome for each in news if each.outcome is not None}
+    assert ends.keys() == {0, 2}
+    for source, outcome in ends.items():
+        alone = decode(IncrementalModel(model), [sources[source]], options, ids)[0]
+        assert outcome.best.tokens == alone.best.tokens
+    with pytest.raises(ArithmeticError, match="not finite"):
+        decode(Poisoned(model, 21, sound, poison), sources, options, ids)

@@ -73,6 +73,7 @@ def test_a_finished_hypothesis_that_may_still_win_holds_the_stream_back() -> Non
         finished_scores=torch.tensor([[-0.3, -5.0]]),
         is_finished=torch.tensor([[True, True]]),
         improvable=torch.tensor([True]),
+        broken=torch.tensor([False]),
     )
     # -2.0 over eight tokens may yet be -0.25, above the finished -0.3: `7` is common, the next token is not.
     assert stable_lengths(live, options)[0].tolist() == [1]
@@ -90,6 +91,7 @@ def test_live_beams_that_cannot_win_any_more_do_not_hold_the_stream_back() -> No
         finished_scores=torch.tensor([[-0.3, -5.0]]),
         is_finished=torch.tensor([[True, True]]),
         improvable=torch.tensor([True]),
+        broken=torch.tensor([False]),
     )
     lengths, tokens = stable_lengths(live, options)
     assert lengths.tolist() == [2]
