@@ -1,16 +1,16 @@
-"""`dialogue bundle …`: look at bundles, verify them, publish them. None of it needs torch."""
+"""`dialogue bundle …`: look at bundles, verify them, publish them. Only `spoil` needs torch."""
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from dialogue_predictor.errors import DialogueError
 
-app = typer.Typer(help="Inspect, verify and publish model bundles.", no_args_is_help=True)
+app = typer.Typer(help="Inspect, verify, publish and spoil model bundles.", no_args_is_help=True)
 
 SourceArgument = Annotated[str, typer.Argument(help="A folder, or builtin://default.")]
 
@@ -66,3 +66,21 @@ def publish(
 
     with errors_told():
         typer.echo(run(locate(source), destination, version).digest)
+
+
+@app.command()
+def spoil(
+    source: SourceArgument,
+    target: Annotated[Path, typer.Argument(help="The folder that becomes the bad copy; it must be new.")],
+    how: Annotated[Literal["garbage", "slow", "erroring"], typer.Option(help="What is bad about it.")],
+) -> None:
+    """Publish a copy that is bad on purpose, to rehearse a rollback; print its digest.
+
+    garbage: replies without sense. slow: the same replies, several times slower. erroring: a good part of ordinary
+    questions fail.
+    """
+    from dialogue_predictor.artifacts.bundle import locate
+    from dialogue_predictor.artifacts.spoil import spoil as run
+
+    with errors_told():
+        typer.echo(run(locate(source), target, how).digest)
