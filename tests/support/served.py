@@ -1,6 +1,7 @@
-"""A predictor whose limits are small and whose backend is at fault, for `support.serving.served`.
+"""A predictor whose limits are small, whose backend is at fault or whose shadow is elsewhere, for `support.serving.served`.
 
 `python -m support.served '{"limits": {…}, "backend": "hangs", "loads_when": "FILE"}' --http-port N --grpc-port N`
+`bundle`, a folder, in place of `backend` makes a sound one; `shadow_at` is the URL of whatever revision shadows it.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+from dialogue_predictor.artifacts.bundle import open_bundle
 from dialogue_predictor.backends.base import GenerationRequest, Observer, Part
 from dialogue_predictor.config.source import Serving
 from dialogue_predictor.config.spec import ModelSource, ServingSpec
@@ -20,6 +22,7 @@ from dialogue_predictor.serving.limits import Limits
 from dialogue_predictor.serving.logs import configure_logs
 from dialogue_predictor.serving.ports import claim
 from dialogue_predictor.serving.server import Predictor
+from dialogue_predictor.serving.shadow import in_cluster
 from support.serving import NAME, REVISION
 from support.tiny_bundles import POSITIONS, tiny_tokenizer
 
@@ -69,6 +72,10 @@ def main() -> None:
     def load(observer: Observer) -> DialogueEngine:
         while "loads_when" in how and not Path(how["loads_when"]).exists():
             threading.Event().wait(0.02)
+        if "bundle" in how:
+            from dialogue_predictor.inference.loading import load_engine  # imports torch, which takes seconds
+
+            return load_engine(open_bundle(how["bundle"]), serving.spec, observer)
         return DialogueEngine(Faulty(how["backend"]), tiny_tokenizer(), max_turns=12, positions=POSITIONS)
 
     configure_logs()
@@ -76,7 +83,11 @@ def main() -> None:
     limits = Limits(**how.get("limits", {}))
     http_port, grpc_port = int(sys.argv[3]), sys.argv[5]
     listener = claim("127.0.0.1", http_port, "--http-port")
-    asyncio.run(Predictor(serving, load, listener, f"127.0.0.1:{grpc_port}", limits).run())
+
+    def url_of(model: str, revision: str) -> str:
+        return str(how.get("shadow_at") or in_cluster(model, revision))
+
+    asyncio.run(Predictor(serving, load, listener, f"127.0.0.1:{grpc_port}", limits, url_of).run())
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from dialogue_predictor import names
 
 LOCAL_URL = f"http://127.0.0.1:{names.HTTP_PORT}"
 TIMEOUT = httpx.Timeout(10.0, read=65.0)
+NEW = "/new"
 Message = dict[str, str]
 
 
@@ -20,11 +21,15 @@ class ChatFailed(Exception):
 
 
 class Conversation:
-    """Keeps the dialogue, and stays with the revision that began it."""
+    """Keeps the dialogue, and stays with the revision that began it, until the next one begins."""
 
     def __init__(self, client: httpx.Client, model: str) -> None:
         self._client = client
         self._model = model
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was said, and by whom."""
         self._messages: list[Message] = []
         self.revision: str | None = None
 
@@ -50,7 +55,7 @@ def chat(
     model: Annotated[str | None, typer.Option(help="The model's name; the only one there by default.")] = None,
     once: Annotated[str | None, typer.Option(metavar="TEXT", help="Ask this, print the reply, leave.")] = None,
 ) -> None:
-    """Talk to a model. Ctrl-D ends the talk.
+    """Talk to a model. /new begins another conversation, Ctrl-D ends the talk.
 
     Example: dialogue chat http://127.0.0.1:8080
     """
@@ -75,6 +80,9 @@ def _talk(conversation: Conversation) -> None:
             typer.echo()
             return
         if not text.strip():
+            continue
+        if text.strip() == NEW:
+            conversation.begin()
             continue
         try:
             _say(conversation.ask(text))

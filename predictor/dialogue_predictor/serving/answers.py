@@ -10,13 +10,16 @@ from dialogue_predictor.inference.engine import DialogueEngine
 from dialogue_predictor.inference.request import Piece, Reply, ReplyRequest
 from dialogue_predictor.serving.metrics import Metrics
 from dialogue_predictor.serving.problems import log_unexpected
+from dialogue_predictor.serving.reception import Assigned
+from dialogue_predictor.serving.shadow import Mirror
 
 
 class Answers:
     """Raises NotReady until `open` is called and after `close`, and otherwise what the engine raises."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, mirror: Mirror) -> None:
         self._metrics = metrics
+        self._mirror = mirror
         self._engine: DialogueEngine | None = None
 
     @property
@@ -33,18 +36,18 @@ class Answers:
         self._metrics.backend_up(False)
         return engine
 
-    async def reply(self, requests: Sequence[ReplyRequest]) -> list[Reply]:
+    async def reply(self, requests: Sequence[ReplyRequest], assigned: Assigned) -> list[Reply]:
         """A reply to each, all at once; the first failure cancels the others."""
         if len(requests) == 1:
-            return [await self._one(requests[0])]
+            return [await self._one(requests[0], assigned)]
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._one(request)) for request in requests]
+                tasks = [group.create_task(self._one(request, assigned)) for request in requests]
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return [task.result() for task in tasks]
 
-    async def stream(self, request: ReplyRequest) -> AsyncGenerator[Piece]:
+    async def stream(self, request: ReplyRequest, assigned: Assigned) -> AsyncGenerator[Piece]:
         started = perf_counter()
         first = True
         try:
@@ -52,19 +55,19 @@ class Answers:
                 async for piece in pieces:
                     if first and piece.text:
                         first = False
-                        self._metrics.observe_first(perf_counter() - started)
+                        self._metrics.of(assigned.arm.revision).first_text(perf_counter() - started)
                     if piece.reply is not None:
-                        self._answered(request, piece.reply)
+                        self._answered(request, piece.reply, assigned)
                     yield piece
         except Exception as error:
             raise self._failure(error) from None
 
-    async def _one(self, request: ReplyRequest) -> Reply:
+    async def _one(self, request: ReplyRequest, assigned: Assigned) -> Reply:
         try:
             reply = await self._opened().reply(request)
         except Exception as error:
             raise self._failure(error) from None
-        self._answered(request, reply)
+        self._answered(request, reply, assigned)
         return reply
 
     def _opened(self) -> DialogueEngine:
@@ -72,9 +75,11 @@ class Answers:
             raise NotReady()
         return self._engine
 
-    def _answered(self, request: ReplyRequest, reply: Reply) -> None:
+    def _answered(self, request: ReplyRequest, reply: Reply, assigned: Assigned) -> None:
         self._metrics.backend_up(True)
-        self._metrics.observe_reply(request, reply)
+        self._metrics.of(assigned.arm.revision).reply(request, reply)
+        if assigned.shadow is not None:
+            self._mirror.copy(assigned.shadow, assigned.arm, request, reply.text)
 
     def _failure(self, error: Exception) -> RequestError:
         """The error as one of ours; anything unexpected means that the backend is broken."""

@@ -23,6 +23,7 @@ from dialogue_predictor.serving.limits import Limits
 from dialogue_predictor.serving.metrics import Metrics
 from dialogue_predictor.serving.model import StrictPlane
 from dialogue_predictor.serving.problems import REFUSED_UNLOAD, Outcome, Problem, problem_of
+from dialogue_predictor.serving.reception import Assigned, Reception, current
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 REPOSITORY = "/inference.GRPCInferenceService/Repository"
@@ -50,21 +51,24 @@ class Servicer(InferenceServicer):  # type: ignore[misc]  # kserve is untyped
 
 
 class Gate(aio.ServerInterceptor):  # type: ignore[misc]
-    def __init__(self, admission: Admission, metrics: Metrics, revision: str) -> None:
+    def __init__(self, admission: Admission, metrics: Metrics, reception: Reception) -> None:
         self._admission = admission
         self._metrics = metrics
-        self._revision = revision
+        self._reception = reception
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
         handler = await continuation(details)
         if handler is None:
             return None
-        metadata = dict(details.invocation_metadata)
+        metadata = {key: value for key, value in details.invocation_metadata if isinstance(value, str)}
         request_id = request_id_of(metadata.get(HEADER_REQUEST_ID))
         inner: Handle = handler.unary_unary
 
         async def handle(raw: bytes, context: Any) -> Any:
-            headers = ((names.HEADER_REVISION, self._revision), (HEADER_REQUEST_ID, request_id))
+            infers = details.method == INFER
+            assigned = self._reception.assign(metadata) if infers else Assigned(self._reception.own)
+            current.set(assigned)
+            headers = ((names.HEADER_REVISION, assigned.arm.revision), (HEADER_REQUEST_ID, request_id))
             await context.send_initial_metadata(headers)
 
             async def decoded() -> Any:
@@ -72,7 +76,7 @@ class Gate(aio.ServerInterceptor):  # type: ignore[misc]
 
             if details.method.startswith(REPOSITORY):
                 return await _abort(context, REFUSED_UNLOAD)
-            if details.method == INFER:
+            if infers:
                 return await self._infer(decoded, metadata.get(HEADER_TIMEOUT), request_id, context)
             try:
                 return await decoded()
@@ -101,7 +105,7 @@ class Gate(aio.ServerInterceptor):  # type: ignore[misc]
                 call.failed(problem)
                 outcome = call.outcome
         finally:
-            self._metrics.observe_request(outcome, perf_counter() - started)
+            self._metrics.of(current.get().arm.revision).request(outcome, perf_counter() - started)
         return await _abort(context, problem)
 
 

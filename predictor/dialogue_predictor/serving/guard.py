@@ -2,7 +2,7 @@
 
 KServe's server reads bodies of any size, waits for them for ever, keeps computing for clients that have gone, and
 tells exceptions to anyone. Here a request is checked, bounded in size, time and number, and its work is cancelled
-with its client. Every response carries the revision and a request id.
+with its client. Every response carries the revision that answers and a request id.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from dialogue_predictor.serving.problems import (
     too_slow,
     wrong_method,
 )
+from dialogue_predictor.serving.reception import COOKIE, Assigned, Reception, current
 from dialogue_predictor.serving.routes import Route, find_route
 
 Scope = MutableMapping[str, Any]
@@ -49,11 +50,11 @@ class Refused(Exception):
 
 
 class Guard:
-    def __init__(self, app: App, admission: Admission, metrics: Metrics, revision: str, limits: Limits) -> None:
+    def __init__(self, app: App, admission: Admission, metrics: Metrics, reception: Reception, limits: Limits) -> None:
         self._app = app
         self._admission = admission
         self._metrics = metrics
-        self._revision = revision.encode("latin-1")
+        self._reception = reception
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,16 +66,27 @@ class Guard:
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         request_id = request_id_of(headers.get(HEADER_REQUEST_ID))
-        answer = _Answer(send, request_id, self._revision)
         route = find_route(scope["path"])
+        assigned = self._assign(route, scope["method"], headers)
+        current.set(assigned)
+        answer = _Answer(send, request_id, assigned)
         if route is None:
             await answer.refuse(NO_SUCH_PATH, scope["path"])
         elif scope["method"] != route.method:
             await answer.refuse(wrong_method(route.method), scope["path"])
         elif route.infers:
             await self._infer(route, scope, headers, receive, answer)
+        elif route.votes:
+            await self._hear(route, scope, headers, receive, answer)
         else:
             await self._look(scope, receive, answer)
+
+    def _assign(self, route: Route | None, method: str, headers: dict[str, str]) -> Assigned:
+        if route is None or route.method != method or not (route.infers or route.votes):
+            return Assigned(self._reception.own)
+        if route.infers:
+            return self._reception.assign(headers)
+        return Assigned(self._reception.pinned(headers) or self._reception.own)
 
     async def _look(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         """Probes, metrics and listings: no body, no cap."""
@@ -85,10 +97,30 @@ class Guard:
             if not answer.begun:
                 await answer.refuse(problem_of(error), scope["path"])
 
+    async def _hear(
+        self, route: Route, scope: Scope, headers: dict[str, str], receive: Receive, answer: "_Answer"
+    ) -> None:
+        """A vote: a small body and no work, so that it is neither capped nor counted as a request."""
+        try:
+            _check_media(route, headers)
+            pending = [await self._read(headers, receive)]
+        except Refused as refused:
+            if refused.problem is not CLIENT_GONE:
+                await answer.refuse(refused.problem, scope["path"])
+            return
+
+        async def replay() -> Message:
+            if pending:
+                return {"type": "http.request", "body": pending.pop(), "more_body": False}
+            return {"type": "http.disconnect"}
+
+        await self._look(scope, replay, answer)
+
     async def _infer(
         self, route: Route, scope: Scope, headers: dict[str, str], receive: Receive, answer: "_Answer"
     ) -> None:
         started = perf_counter()
+        metrics = self._metrics.of(answer.assigned.arm.revision)
         problem: Problem | None = None
         call: Call | None = None
         try:
@@ -103,12 +135,12 @@ class Guard:
             if call is not None:
                 call.failed(problem)
         except asyncio.CancelledError:  # the server's own: the drain took too long
-            self._metrics.observe_request("server_error", perf_counter() - started)
+            metrics.request("server_error", perf_counter() - started)
             raise
         if problem is not None and problem is not CLIENT_GONE:
             await answer.refuse(problem, scope["path"])
         outcome = call.outcome if call is not None else problem.outcome if problem is not None else "ok"
-        self._metrics.observe_request(outcome, perf_counter() - started)
+        metrics.request(outcome, perf_counter() - started)
 
     async def _read(self, headers: dict[str, str], receive: Receive) -> bytes:
         """The whole body. Raises Refused when it is too large, too slow or breaks off."""
@@ -178,19 +210,20 @@ class Guard:
 class _Answer:
     """Sends a response with our headers, or a problem where none has begun."""
 
-    def __init__(self, send: Send, request_id: str, revision: bytes) -> None:
+    def __init__(self, send: Send, request_id: str, assigned: Assigned) -> None:
         self._send = send
         self.begun = False
         self.request_id = request_id
-        self._ours = [
-            (names.HEADER_REVISION.encode(), revision),
-            (HEADER_REQUEST_ID.encode(), request_id.encode()),
-        ]
+        self.assigned = assigned
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.begun = True
-            message = {**message, "headers": [*message.get("headers", ()), *self._ours]}
+            ours = {names.HEADER_REVISION: self.assigned.arm.revision, HEADER_REQUEST_ID: self.request_id}
+            if self.assigned.cookie and message["status"] < 400:
+                ours["set-cookie"] = COOKIE.format(self.assigned.arm.revision)
+            pairs = [(name.encode(), value.encode("latin-1")) for name, value in ours.items()]
+            message = {**message, "headers": [*message.get("headers", ()), *pairs]}
         await self._send(message)
 
     async def refuse(self, problem: Problem, path: str) -> None:

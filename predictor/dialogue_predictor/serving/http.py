@@ -13,16 +13,18 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from dialogue_predictor import names
-from dialogue_predictor.config.spec import Generation
-from dialogue_predictor.errors import NotReady
+from dialogue_predictor.errors import InvalidRequest, NotReady
 from dialogue_predictor.inference.request import Piece
 from dialogue_predictor.serving.answers import Answers
 from dialogue_predictor.serving.calls import Call
 from dialogue_predictor.serving.codecs.chat import ChatRequest, ChatWriter, read_chat
+from dialogue_predictor.serving.codecs.feedback import read_vote
 from dialogue_predictor.serving.codecs.fields import read_json
 from dialogue_predictor.serving.codecs.v2 import read_http
+from dialogue_predictor.serving.metrics import Metrics
 from dialogue_predictor.serving.model import StrictPlane
 from dialogue_predictor.serving.problems import openai_error, problem_of
+from dialogue_predictor.serving.reception import Reception, current, pin_of
 
 
 class JSON(Response):
@@ -32,7 +34,7 @@ class JSON(Response):
         return orjson.dumps(content)
 
 
-def routes(name: str, revision: str, answers: Answers, plane: StrictPlane, defaults: Generation) -> APIRouter:
+def routes(name: str, answers: Answers, plane: StrictPlane, reception: Reception, metrics: Metrics) -> APIRouter:
     router = APIRouter()
     born = int(time.time())
 
@@ -67,17 +69,27 @@ def routes(name: str, revision: str, answers: Answers, plane: StrictPlane, defau
             return Response(content, headers=headers, media_type="application/octet-stream")
         return JSON(content, headers=headers)
 
-    @router.post("/v1/chat/completions")
+    @router.post(names.CHAT_PATH)
     async def chat(request: Request) -> Response:
         await plane.get_model(name)
-        asked = read_chat(read_json(await request.body()), name, defaults)
-        writer = ChatWriter(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), name, revision)
+        assigned = current.get()
+        asked = read_chat(read_json(await request.body()), name, assigned.arm.generation)
+        writer = ChatWriter(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), name, assigned.arm.revision)
         if not asked.stream:
-            (reply,) = await answers.reply([asked.reply])
+            (reply,) = await answers.reply([asked.reply], assigned)
             return JSON(writer.whole(reply))
-        pieces = answers.stream(asked.reply)
+        pieces = answers.stream(asked.reply, assigned)
         first = await anext(pieces)  # so that what fails before the first word still gets its own status
         return EventStream(asked, writer, first, pieces, request.state.call)
+
+    @router.post(names.FEEDBACK_PATH)
+    async def feedback(request: Request) -> Response:
+        vote = read_vote(read_json(await request.body()), name)
+        if pin_of(request.headers) is None:  # to guess would credit one revision with what another one said
+            raise InvalidRequest(names.HEADER_REVISION, "must name the revision of the reply, as the reply did")
+        if (arm := reception.pinned(request.headers)) is not None:  # a vote for what has gone decides nothing
+            metrics.of(arm.revision).voted(vote)
+        return Response(status_code=204)
 
     return router
 

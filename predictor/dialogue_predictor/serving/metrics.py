@@ -1,69 +1,57 @@
 """What this process tells Prometheus. Names come from `names`: they are a contract with dashboards and gates.
 
-No prompt, reply, conversation or request id is a label or a value.
+No prompt, reply, conversation or request id is a label or a value. What is told of requests is told of the revision
+that answered, which may be a variant; what is told of the process (its queue, its batches) is its own revision's.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge, Histogram
 
 from dialogue_predictor import names
-from dialogue_predictor.inference.quality import degenerate
-from dialogue_predictor.inference.request import Reply, ReplyRequest
-from dialogue_predictor.serving.problems import Outcome
+from dialogue_predictor.serving.arms import MOST_REVISIONS
+from dialogue_predictor.serving.families import SECONDS, Families
+from dialogue_predictor.serving.revision_metrics import Result, RevisionMetrics
 
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
-OUTCOMES: tuple[Outcome, ...] = ("ok", "client_error", "server_error", "shed", "cancelled")
-KINDS = ("empty", "cut_off", "repetitive", "wrong_script")
+__all__ = ["Metrics", "Result", "RevisionMetrics"]
 
 
 class Metrics:
     """Also the backend's `Observer`."""
 
-    def __init__(self, registry: CollectorRegistry, revision: str) -> None:
+    def __init__(self, registry: CollectorRegistry, model: str, revision: str) -> None:
+        labels = (names.LABEL_MODEL, names.LABEL_REVISION)
+
         def histogram(name: str, words: str, buckets: tuple[float, ...]) -> Histogram:
-            family = Histogram(name, words, (names.LABEL_REVISION,), registry=registry, buckets=buckets)
-            return family.labels(revision)
+            return Histogram(name, words, labels, registry=registry, buckets=buckets).labels(model, revision)
 
         def gauge(name: str, words: str) -> Gauge:
-            return Gauge(name, words, (names.LABEL_REVISION,), registry=registry).labels(revision)
+            return Gauge(name, words, labels, registry=registry).labels(model, revision)
 
-        def counter(name: str, words: str, *labels: str) -> Counter:
-            return Counter(name, words, (names.LABEL_REVISION, *labels), registry=registry)
-
-        requests = counter(names.METRIC_REQUESTS, "Inference requests by how they ended.", "outcome")
-        self._requests = {outcome: requests.labels(revision, outcome) for outcome in OUTCOMES}
-        kinds = counter(names.METRIC_DEGENERATE_REPLIES, "Replies that are wrong on their face.", "kind")
-        self._degenerate = {kind: kinds.labels(revision, kind) for kind in KINDS}
-        self._tokens = counter(names.METRIC_GENERATED_TOKENS, "Tokens of finished replies.").labels(revision)
-        self._seconds = histogram(names.METRIC_REQUEST_SECONDS, "From a request's headers to its end.", SECONDS)
-        self._first = histogram(
-            names.METRIC_TIME_TO_FIRST_TOKEN_SECONDS, "From a streamed request to its first text.", SECONDS
-        )
         self._queue = histogram(names.METRIC_QUEUE_SECONDS, "Waiting for a batch.", SECONDS)
         self._batch = histogram(names.METRIC_BATCH_SIZE, "Requests a batch begins with.", (1, 2, 4, 8, 16, 32, 64))
-        margins = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-        self._margin = histogram(names.METRIC_BEAM_MARGIN, "The best score's lead over the second.", margins)
         self._pending = gauge(names.METRIC_PENDING_TOKENS, "Tokens still owed to requests, at most.")
         self._active = gauge(names.METRIC_ACTIVE_CONVERSATIONS, "Dialogues that are being answered now.")
         self._up = gauge(names.METRIC_BACKEND_UP, "Whether the backend is loaded and its last request worked.")
         self._up.set(0)
+        self._model = model
+        self._families = Families(registry)
+        self._own = RevisionMetrics(self._families, model, revision)
+        self._variants: OrderedDict[str, RevisionMetrics] = OrderedDict()
 
-    def observe_request(self, outcome: Outcome, seconds: float) -> None:
-        self._requests[outcome].inc()
-        if outcome in ("ok", "server_error"):  # what we made somebody wait for
-            self._seconds.observe(seconds)
-
-    def observe_reply(self, request: ReplyRequest, reply: Reply) -> None:
-        self._tokens.inc(reply.tokens)
-        if reply.margin is not None:
-            self._margin.observe(reply.margin)
-        for kind in degenerate(reply, request.turns[-1].text):
-            self._degenerate[kind].inc()
-
-    def observe_first(self, seconds: float) -> None:
-        self._first.observe(seconds)
+    def of(self, revision: str) -> RevisionMetrics:
+        """The numbers of one revision. Those of the variant that was not heard of for longest go when there are too
+        many: a process may live through any number of them."""
+        if revision == self._own.revision:
+            return self._own
+        if revision not in self._variants:
+            if len(self._variants) >= MOST_REVISIONS - 1:
+                self._families.remove(self._variants.popitem(last=False)[0])
+            self._variants[revision] = RevisionMetrics(self._families, self._model, revision)
+        self._variants.move_to_end(revision)
+        return self._variants[revision]
 
     def backend_up(self, up: bool) -> None:
         self._up.set(up)

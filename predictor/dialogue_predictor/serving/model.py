@@ -11,12 +11,12 @@ from kserve import InferRequest, InferResponse, Model, ModelRepository
 from kserve.errors import InvalidInput
 from kserve.protocol.dataplane import DataPlane
 
-from dialogue_predictor.config.spec import Generation
 from dialogue_predictor.errors import ModelNotFound, NotReady
 from dialogue_predictor.serving.answers import Answers
 from dialogue_predictor.serving.codecs.fields import read_json
 from dialogue_predictor.serving.codecs.v1 import read_predict, write_predict
 from dialogue_predictor.serving.codecs.v2 import read_infer, write_infer
+from dialogue_predictor.serving.reception import current
 
 TENSORS_IN = [{"name": "text", "datatype": "BYTES", "shape": [-1]}]
 TENSORS_OUT = [
@@ -28,14 +28,10 @@ TENSORS_OUT = [
 class ServedModel(Model):  # type: ignore[misc]  # kserve is untyped
     """Answers v1 (a dict) and v2 (an InferRequest whose tensors our codec has checked)."""
 
-    def __init__(
-        self, name: str, revision: str, answers: Answers, defaults: Generation, ready: Callable[[], bool]
-    ) -> None:
+    def __init__(self, name: str, answers: Answers, ready: Callable[[], bool]) -> None:
         super().__init__(name)
         self._ready = ready
         self._answers = answers
-        self._revision = revision
-        self._defaults = defaults
 
     async def healthy(self) -> bool:
         return self._ready()
@@ -43,10 +39,12 @@ class ServedModel(Model):  # type: ignore[misc]  # kserve is untyped
     async def predict(
         self, payload: dict[str, Any] | InferRequest, headers: dict[str, str] | None = None
     ) -> dict[str, Any] | InferResponse:
+        assigned = current.get()
+        defaults = assigned.arm.generation
         if isinstance(payload, InferRequest):
-            replies = await self._answers.reply(read_infer(payload, self._defaults))
-            return write_infer(payload, replies, self._revision)
-        return write_predict(await self._answers.reply(read_predict(payload, self._defaults)))
+            replies = await self._answers.reply(read_infer(payload, defaults), assigned)
+            return write_infer(payload, replies, assigned.arm.revision)
+        return write_predict(await self._answers.reply(read_predict(payload, defaults), assigned))
 
     def validate(self, payload: Any) -> Any:
         return payload  # the codecs check, with better words

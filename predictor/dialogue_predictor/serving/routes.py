@@ -13,6 +13,7 @@ class Route(NamedTuple):
     pattern: re.Pattern[str]
     method: str
     infers: bool = False
+    votes: bool = False
     raw: bool = False  # whether a binary body may come
 
 
@@ -23,7 +24,8 @@ ROUTES = (
     Route(re.compile("/v1/models"), GET),
     Route(re.compile(f"/v1/models/{NAME}"), GET),
     Route(re.compile(f"/v1/models/{NAME}:predict"), POST, infers=True),
-    Route(re.compile("/v1/chat/completions"), POST, infers=True),
+    Route(re.compile(names.CHAT_PATH), POST, infers=True),
+    Route(re.compile(names.FEEDBACK_PATH), POST, votes=True),
     Route(re.compile("/v2"), GET),
     Route(re.compile("/v2/health/(live|ready)"), GET),
     Route(re.compile("/v2/models"), GET),

@@ -21,6 +21,7 @@ from dialogue_predictor.errors import DialogueError, LoadFailed, RequestError
 from dialogue_predictor.inference.engine import DialogueEngine
 from dialogue_predictor.inference.request import ReplyRequest
 from dialogue_predictor.serving.answers import Answers
+from dialogue_predictor.serving.arms import Arm
 from dialogue_predictor.serving.calls import Admission
 from dialogue_predictor.serving.grpc_edge import Gate, Servicer, grpc_server
 from dialogue_predictor.serving.guard import Guard
@@ -28,7 +29,9 @@ from dialogue_predictor.serving.http import routes
 from dialogue_predictor.serving.limits import Limits
 from dialogue_predictor.serving.metrics import Metrics
 from dialogue_predictor.serving.model import FixedRepository, ServedModel, StrictPlane
+from dialogue_predictor.serving.reception import Reception
 from dialogue_predictor.serving.rest import Rest
+from dialogue_predictor.serving.shadow import Mirror, in_cluster
 from dialogue_predictor.text.dialogue import Turn
 
 Load = Callable[[Observer], DialogueEngine]
@@ -36,7 +39,8 @@ log = logging.getLogger("dialogue.serving")
 
 
 class Predictor:
-    """Belongs to the event loop in which `run` is awaited. `load` runs on a thread of its own."""
+    """Belongs to the event loop in which `run` is awaited. `load` runs on a thread of its own; `url_of` says where
+    another revision of a model answers, should it shadow this one."""
 
     def __init__(
         self,
@@ -45,27 +49,29 @@ class Predictor:
         listener: socket.socket,
         grpc_address: str,
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        url_of: Callable[[str, str], str] = in_cluster,
     ) -> None:
         self._serving = serving
         self._load = load
         self._limits = limits
         self._listener = listener
-        self._metrics = Metrics(REGISTRY, serving.revision)
-        self._answers = Answers(self._metrics)
+        self._metrics = metrics = Metrics(REGISTRY, serving.name, serving.revision)
+        self._mirror = Mirror(serving.name, metrics, url_of)
+        self._answers = Answers(metrics, self._mirror)
         self._admission = Admission(limits.in_flight, limits.request_seconds)
 
         def ready() -> bool:
             return self._answers.ready and not self._admission.draining
 
-        defaults = serving.spec.generation
+        reception = Reception(Arm(serving.revision, serving.spec.generation), metrics)
         repository = FixedRepository()
-        repository.update(ServedModel(serving.name, serving.revision, self._answers, defaults, ready))
+        repository.update(ServedModel(serving.name, self._answers, ready))
         plane = StrictPlane(repository, serving.name)
         self._rest = Rest(plane, limits)
         app = FastAPI(openapi_url=None)
-        app.include_router(routes(serving.name, serving.revision, self._answers, plane, defaults))
-        self._app = Guard(self._rest.application(app), self._admission, self._metrics, serving.revision, limits)
-        gate = Gate(self._admission, self._metrics, serving.revision)
+        app.include_router(routes(serving.name, self._answers, plane, reception, metrics))
+        self._app = Guard(self._rest.application(app), self._admission, metrics, reception, limits)
+        gate = Gate(self._admission, metrics, reception)
 
         def make_grpc() -> aio.Server:
             return grpc_server(Servicer(plane, ready), gate, grpc_address, limits)
@@ -118,6 +124,7 @@ class Predictor:
         await asyncio.gather(http, grpc_stopped)
 
     async def _close(self, loading: asyncio.Future[None]) -> None:
+        await self._mirror.close()
         engine = self._answers.close()
         if engine is not None:
             await engine.close()

@@ -98,3 +98,9 @@ def test_later_turns_stay_with_the_revision_of_the_first(recorder: str) -> None:
     done = chat(recorder, "--model", "any", stdin="one\ntwo\n")
     assert done.returncode == 0
     assert Recorder.asked == [(None, ["one"]), ("cafecafe", ["one", "fine", "two"])]
+
+
+def test_a_new_conversation_forgets_the_turns_and_the_revision(recorder: str) -> None:
+    done = chat(recorder, "--model", "any", stdin="one\n/new\ntwo\nthree\n")
+    assert done.returncode == 0
+    assert Recorder.asked == [(None, ["one"]), (None, ["two"]), ("cafecafe", ["two", "fine", "three"])]

@@ -26,7 +26,7 @@ def test_fields_of_the_operator_are_ignored() -> None:
         {
             "model": {**MODEL, "digest": "sha256:" + "0" * 64},
             "runtime": {"precision": "bf16", "image": "example.com/p:1", "resources": {"cpu": "1"}},
-            "scaling": {"replicas": 3},
+            "scaling": {"minReplicas": 3},
             "rollout": {"steps": [{"weight": 10}]},
         }
     )

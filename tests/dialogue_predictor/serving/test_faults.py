@@ -10,7 +10,10 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
-from support.serving import HELLO, Predictor, served
+from dialogue_predictor.artifacts.bundle import locate
+from dialogue_predictor.artifacts.overflow import QUESTIONS
+from dialogue_predictor.artifacts.spoil import spoil
+from support.serving import HELLO, Predictor, served, serving
 
 TENSOR = {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["hi"]}
 ASKED: list[tuple[str, dict[str, Any]]] = [
@@ -30,9 +33,9 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
         yield running
 
 
-def ask_grpc(predictor: Predictor) -> grpc.RpcError:
+def ask_grpc(predictor: Predictor, text: str = "hi") -> grpc.RpcError:
     tensor = pb.ModelInferRequest.InferInputTensor(
-        name="text", datatype="BYTES", shape=[1], contents=pb.InferTensorContents(bytes_contents=[b"hi"])
+        name="text", datatype="BYTES", shape=[1], contents=pb.InferTensorContents(bytes_contents=[text.encode()])
     )
     with grpc.insecure_channel(predictor.target) as channel, pytest.raises(grpc.RpcError) as caught:
         GRPCInferenceServiceStub(channel).ModelInfer(pb.ModelInferRequest(model_name="tiny", inputs=[tensor]))
@@ -82,3 +85,22 @@ def test_a_deadline_in_mid_stream_ends_with_a_typed_error(tmp_path: Any) -> None
         assert '"content"' in lines[0]
         assert "deadline_exceeded" in lines[-1]
         assert ask_grpc(running).code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_a_bundle_that_overflows_fails_some_requests_and_answers_the_others(tmp_path: Any) -> None:
+    """All the way: a bad bundle that was published like any other, over HTTP and gRPC, counted as our own fault."""
+    spoilt = spoil(locate("builtin://default"), tmp_path / "erroring", "erroring")
+    with serving(spoilt.folder, tmp_path) as running:
+        running.wait_ready()
+        statuses = []
+        for question in QUESTIONS[:15]:
+            body = {"model": "tiny", "messages": [{"role": "user", "content": question}]}
+            response = httpx.post(f"{running.url}/v1/chat/completions", json=body)
+            statuses.append(response.status_code)
+            if response.status_code == 500:
+                assert response.json()["error"]["code"] == "internal"
+                failing = question
+        assert set(statuses) == {200, 500}
+        assert running.metric("dialogue_requests_total", outcome="server_error") == statuses.count(500)
+        assert running.metric("dialogue_requests_total", outcome="ok") == statuses.count(200)
+        assert ask_grpc(running, failing).code() is grpc.StatusCode.INTERNAL

@@ -5,9 +5,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dialogue_predictor import names
-from support.serving import HELLO, REVISION, Predictor
+from support.serving import HELLO, NAME, REVISION, Predictor
 
-NOT_YET = {names.METRIC_VERSION_SWITCHES, names.METRIC_CACHE}  # nothing here switches versions or caches
+NOT_YET = {names.METRIC_CACHE, names.METRIC_SHADOW, names.METRIC_SHADOW_SECONDS}  # nothing caches; no shadow here
 OURS = sorted(set(names.METRICS) - NOT_YET)
 
 
@@ -25,12 +25,13 @@ def samples(predictor: Predictor) -> dict[str, list[tuple[dict[str, str], float]
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_metric_is_exported_with_the_revision(
+def test_a_metric_is_exported_with_model_and_revision(
     name: str, samples: dict[str, list[tuple[dict[str, str], float]]]
 ) -> None:
     mine = samples.get(name) or samples.get(f"{name}_count")
     assert mine, f"{name} is not exported"
-    assert all(labels["revision"] == REVISION for labels, _ in mine)
+    assert {labels["model"] for labels, _ in mine} == {NAME}
+    assert REVISION in {labels["revision"] for labels, _ in mine}, "others are variants that other tests asked for"
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,8 @@ def test_a_metric_is_exported_with_the_revision(
         "dialogue_queue_seconds_count",
         "dialogue_beam_margin_count",
         "dialogue_degenerate_replies_total",
+        "dialogue_replies_total",
+        "dialogue_reply_tokens_count",
         "dialogue_backend_up",
     ],
 )
@@ -53,4 +56,4 @@ def test_a_metric_moves(sample: str, samples: dict[str, list[tuple[dict[str, str
 
 def test_no_label_can_hold_what_a_user_said(samples: dict[str, list[tuple[dict[str, str], float]]]) -> None:
     labels = {label for name in samples if name.startswith("dialogue_") for each, _ in samples[name] for label in each}
-    assert labels == {"revision", "outcome", "kind", "le"}
+    assert labels == {"model", "revision", "outcome", "kind", "quality", "vote", "le"}
