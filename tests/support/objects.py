@@ -11,7 +11,7 @@ ABSENT = object()
 
 
 def manifest(name: str = "concierge", namespace: str = "assistants", /, **changes: Any) -> Json:
-    """A DialogueModel manifest; `changes` are set by path, dots as double underscores: `spec__scaling__replicas=3`."""
+    """A DialogueModel manifest; `changes` are set by path, dots as double underscores: `spec__scaling__minReplicas=3`."""
     found: Json = {
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,
@@ -32,7 +32,7 @@ def changed(original: Json, changes: Json) -> Json:
         if value is ABSENT:
             node.pop(last, None)
         else:
-            node[last] = value
+            node[last] = copy.deepcopy(value)
     return found
 
 

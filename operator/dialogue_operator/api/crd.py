@@ -33,7 +33,7 @@ def crd() -> Json:
                     "subresources": {
                         "status": {},
                         "scale": {
-                            "specReplicasPath": ".spec.scaling.replicas",
+                            "specReplicasPath": ".spec.scaling.minReplicas",
                             "statusReplicasPath": ".status.replicas",
                             "labelSelectorPath": ".status.selector",
                         },
@@ -74,10 +74,14 @@ def _columns() -> list[Json]:
         ("Version", "string", ".status.stableVersion", 0),
         ("Stable", "string", ".status.stableRevision", 0),
         ("Candidate", "string", ".status.candidateRevision", 0),
-        ("URL", "string", ".status.url", 0),
+        ("Weight", "integer", ".status.rollout.weight", 0),
+        ("Step", "integer", ".status.rollout.step", 1),
+        ("Paused", "string", ".status.rollout.paused", 1),
+        ("Failing", "string", '.status.gates[?(@.verdict=="Fail")].name', 1),
         ("Replicas", "integer", ".status.readyReplicas", 1),
         ("Reason", "string", '.status.conditions[?(@.type=="Progressing")].reason', 1),
         ("Message", "string", '.status.conditions[?(@.type=="Progressing")].message', 1),
+        ("URL", "string", ".status.url", 0),
         ("Age", "date", ".metadata.creationTimestamp", 0),
     ]
     # what is written is what the API server keeps, which leaves a priority of 0 out: GitOps tools see no drift

@@ -15,6 +15,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstrain
 from pydantic_core import CoreSchema, core_schema
 
 Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,6}(ms|s|m|h))+$", max_length=32)]
+Number = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?%?$", max_length=18)]
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G|T)?$", max_length=32)]
 
 _PART = re.compile(r"([0-9]+)(ms|s|m|h)")
@@ -28,6 +29,11 @@ _FACTORS = {
 def parse_duration(text: str) -> timedelta:
     """`1h30m`, `10s`, `500ms`. The schema has refused everything else."""
     return timedelta(seconds=sum(int(count) * _SECONDS[unit] for count, unit in _PART.findall(text)))
+
+
+def parse_number(text: str) -> float:
+    """`2%` is 0.02, `0.8` is 0.8."""
+    return float(text.removesuffix("%")) / (100.0 if text.endswith("%") else 1.0)
 
 
 def parse_quantity(text: str) -> Decimal:

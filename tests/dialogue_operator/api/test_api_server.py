@@ -9,6 +9,8 @@ import pytest
 
 from dialogue_operator import names
 from dialogue_operator.api.crd import crd
+from dialogue_operator.api.spec import DialogueModelSpec
+from dialogue_operator.api.status import DialogueModelStatus, GateVerdict
 from support.apiserver import ApiServer, CommandFailed
 from support.objects import ABSENT, changed, manifest
 from support.samples import dialogue_models, documents
@@ -18,18 +20,10 @@ pytestmark = pytest.mark.cluster
 CRD = f"{names.PLURAL}.{names.GROUP}"
 
 
-@pytest.fixture(scope="module")
-def api(api_server: ApiServer) -> ApiServer:
-    """The API server with the CRD and a namespace."""
-    api_server.apply(crd(), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "assistants"}})
-    api_server.kubectl("wait", "--for=condition=Established", f"crd/{CRD}", "--timeout=30s")
-    return api_server
-
-
 @pytest.fixture
 def concierge(api: ApiServer) -> Iterator[World]:
     """A DialogueModel that serves, with its status on the API server."""
-    world = serving(spec__scaling__replicas=2)
+    world = serving(spec__scaling__minReplicas=2)
     api.apply(manifest(**world.spec))
     _write_status(api, world)
     yield world
@@ -57,8 +51,7 @@ def test_the_smallest_model_gets_the_defaults(api: ApiServer) -> None:
     spec = json.loads(api.kubectl("get", "dm", "smallest", "-n", "assistants", "-o", "json"))["spec"]
     assert spec["generation"] == {"numBeams": 4, "maxNewTokens": 48, "lengthPenalty": 1, "noRepeatNgram": 3}
     assert spec["runtime"]["resources"] == {"cpu": "1", "memory": "2Gi"}
-    assert spec["rollout"] == {"progressDeadline": "10m", "drain": "30s"}
-    assert spec["scaling"] == {"replicas": 1}
+    assert spec == DialogueModelSpec.model_validate({"model": {"uri": "builtin://default"}}).to_json()
 
 
 def test_every_sample_is_taken(api: ApiServer) -> None:
@@ -105,10 +98,10 @@ BAD: list[tuple[str, Any, str]] = [
     ("spec.generation.numBeam", 4, 'unknown field "spec.generation.numBeam"'),
     ("spec.dialogue.maxTurns", 0, "spec.dialogue.maxTurns: Invalid value"),
     ("spec.dialogue.maxTurns", 65, "spec.dialogue.maxTurns: Invalid value"),
-    ("spec.scaling.replicas", 0, "spec.scaling.replicas: Invalid value"),
-    ("spec.scaling.replicas", 101, "spec.scaling.replicas: Invalid value"),
+    ("spec.scaling.minReplicas", -1, "spec.scaling.minReplicas: Invalid value"),
+    ("spec.scaling.minReplicas", 101, "spec.scaling.minReplicas: Invalid value"),
     ("spec.rollout.progressDeadline", "4s", "spec.rollout.progressDeadline: Invalid value.*must be at least 5s"),
-    ("spec.rollout.progressDeadline", "24h1s", "spec.rollout.progressDeadline: Invalid value.*must be at most 24h"),
+    ("spec.rollout.progressDeadline", "168h1s", "spec.rollout.progressDeadline: Invalid value.*must be at most 168h"),
     ("spec.rollout.progressDeadline", "10", "spec.rollout.progressDeadline: Invalid value"),
     ("spec.rollout.drain", "25h", "spec.rollout.drain: Invalid value.*must be at most 24h"),
     ("spec.rollout.drain", "999999h999999h", "spec.rollout.drain: Invalid value"),
@@ -132,19 +125,65 @@ def test_get_shows_the_state_of_a_rollout_at_a_glance(api: ApiServer, concierge:
     concierge.edit(spec__model__version="2.0.0").step()
     _write_status(api, concierge)
     header, row = api.kubectl("get", "dm", "-n", "assistants", "concierge").splitlines()
-    assert header.split() == ["NAME", "PHASE", "READY", "VERSION", "STABLE", "CANDIDATE", "URL", "AGE"]
+    assert header.split() == ["NAME", "PHASE", "READY", "VERSION", "STABLE", "CANDIDATE", "WEIGHT", "URL", "AGE"]
     stable, candidate = concierge.status.stable_revision, concierge.target
-    assert row.split()[:7] == [
-        "concierge", "Preparing", "True", "1.0.0", stable, candidate, "http://concierge.assistants.models.example.com",
+    assert row.split()[:8] == [
+        "concierge", "Preparing", "True", "1.0.0", stable, candidate, "0", "http://concierge.assistants.models.example.com",
     ]  # fmt: skip
 
 
-def test_get_wide_says_why(api: ApiServer, concierge: World) -> None:
+def test_get_wide_lets_someone_on_call_follow_a_rollout(api: ApiServer, concierge: World) -> None:
+    verdicts = (
+        GateVerdict(name="errors", revision="7f3a91c2", step=2, verdict="Pass"),
+        GateVerdict(name="latency", revision="7f3a91c2", step=2, verdict="Fail"),
+    )
+    rollout = concierge.status.rollout.model_copy(update={"step": 2, "weight": 25, "paused": "Requested"})
+    concierge.status = concierge.status.model_copy(update={"gates": verdicts, "rollout": rollout})
+    _write_status(api, concierge)
     header, row = api.kubectl("get", "dm", "-n", "assistants", "concierge", "-o", "wide").splitlines()
-    for column in ("REPLICAS", "REASON", "MESSAGE"):
-        assert column in header
-    assert "Complete" in row
+    shown = {
+        name: row[header.index(name) :].split()[0]
+        for name in ("WEIGHT", "STEP", "PAUSED", "FAILING", "REPLICAS", "REASON")
+    }
+    assert shown == {
+        "WEIGHT": "25", "STEP": "2", "PAUSED": "Requested", "FAILING": "latency", "REPLICAS": "2", "REASON": "Complete",
+    }  # fmt: skip
     assert "the newest revision has all traffic" in row
+
+
+def test_a_verb_needs_an_id_of_its_own(api: ApiServer, concierge: World) -> None:
+    def ask(request: dict[str, str]) -> str:
+        patch = json.dumps({"spec": {"rollout": {"request": request}}})
+        return api.kubectl("patch", "dm", "concierge", "-n", "assistants", "--type=merge", "-p", patch)
+
+    ask({"id": "7", "action": "Pause"})
+    assert "no change" in ask({"id": "7", "action": "Pause"})
+    with pytest.raises(CommandFailed, match=r"spec\.rollout\.request\.id: .*each verb needs an id of its own"):
+        ask({"id": "7", "action": "Promote"})
+    ask({"id": "8", "action": "Promote"})
+
+
+def test_a_model_with_arms_cannot_be_scaled_to_nothing(api: ApiServer) -> None:
+    api.apply(
+        manifest("divided", spec__experiment={"arms": [{"name": "a", "weight": 10}]}, spec__scaling__maxReplicas=3)
+    )
+    with pytest.raises(CommandFailed, match="0 leaves no pod to arms and shadow"):
+        api.kubectl("scale", "dm", "divided", "-n", "assistants", "--replicas=0")
+    with pytest.raises(CommandFailed, match="minReplicas must be at most maxReplicas"):
+        api.kubectl("scale", "dm", "divided", "-n", "assistants", "--replicas=4")
+
+
+def test_the_fullest_status_is_taken(api: ApiServer) -> None:
+    """What the operator records must never be refused: eight arms, sixteen gates, four that drain."""
+    verdicts = tuple(
+        GateVerdict(name=f"g-{n}", revision=f"{m:08x}", verdict="NoData", evidence="x" * 512)
+        for n in range(16)
+        for m in range(9)
+    )
+    status = DialogueModelStatus(gates=verdicts)
+    api.apply(manifest("fullest"))
+    patch = json.dumps({"status": status.to_json()})
+    api.kubectl("patch", "dm", "fullest", "-n", "assistants", "--subresource=status", "--type=merge", "-p", patch)
 
 
 def test_it_is_listed_by_its_short_name_and_among_all(api: ApiServer, concierge: World) -> None:
@@ -181,13 +220,13 @@ def test_wait_returns_when_a_condition_holds(api: ApiServer, concierge: World) -
 def test_scale_changes_the_replicas_of_the_spec_alone(api: ApiServer, concierge: World) -> None:
     api.kubectl("scale", "dm", "concierge", "-n", "assistants", "--replicas=5")
     found = json.loads(api.kubectl("get", "dm", "concierge", "-n", "assistants", "-o", "json"))
-    assert found["spec"]["scaling"]["replicas"] == 5
+    assert found["spec"]["scaling"]["minReplicas"] == 5
     assert found["status"] == concierge.status.to_json()
     scale = json.loads(
         api.kubectl("get", "--raw", f"/apis/{names.API_VERSION}/namespaces/assistants/{names.PLURAL}/concierge/scale")
     )
     assert scale["status"] == {"replicas": 2, "selector": f"{names.LABEL_MODEL}=concierge"}
-    with pytest.raises(CommandFailed, match="replicas"):
+    with pytest.raises(CommandFailed, match=r"minReplicas .*less than or equal to 100"):
         api.kubectl("scale", "dm", "concierge", "-n", "assistants", "--replicas=101")
 
 
