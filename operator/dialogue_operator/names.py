@@ -19,6 +19,9 @@ LABEL_REVISION: Final = f"{GROUP}/revision"
 
 # Shared with the predictor.
 HEADER_REVISION: Final = "x-dialogue-revision"
+HEADER_ARMS: Final = "x-dialogue-arms"
+HEADER_SHADOW: Final = "x-dialogue-shadow"
+COOKIE_REVISION: Final = "dialogue-revision"
 ENV_MODEL_NAME: Final = "DIALOGUE_MODEL_NAME"
 ENV_REVISION: Final = "DIALOGUE_REVISION"
 ENV_SPEC: Final = "DIALOGUE_SPEC"
@@ -29,6 +32,15 @@ LIVE_PATH: Final = "/livez"
 METRICS_PATH: Final = "/metrics"
 MODEL_DIR: Final = "/mnt/models"
 TERMINATION_LOG: Final = "/dev/termination-log"
+CHAT_PATH: Final = "/v1/chat/completions"
+METRIC_REQUESTS: Final = "dialogue_requests_total"  # {outcome}; these and all below carry model and revision, too
+METRIC_REQUEST_SECONDS: Final = "dialogue_request_seconds"
+METRIC_REPLIES: Final = "dialogue_replies_total"  # {quality}
+METRIC_REPLY_TOKENS: Final = "dialogue_reply_tokens"
+METRIC_BEAM_MARGIN: Final = "dialogue_beam_margin"
+METRIC_PENDING_TOKENS: Final = "dialogue_pending_tokens"
+METRIC_ACTIVE_CONVERSATIONS: Final = "dialogue_active_conversations"
+METRIC_FEEDBACK: Final = "dialogue_feedback_total"  # {vote}
 
 # KServe's side of an InferenceService in Standard mode.
 CONTAINER: Final = "kserve-container"
@@ -54,6 +66,11 @@ def service_name(model: str, revision: str) -> str:
 def predictor_name(model: str, revision: str) -> str:
     """The Deployment and the Service that KServe makes for that InferenceService."""
     return f"{service_name(model, revision)}-predictor"
+
+
+def preview_name(model: str) -> str:
+    """The routes by which a revision is seen before its first user; the dot keeps clear of every model's name."""
+    return f"{model}.preview"
 
 
 def http_host(model: str, namespace: str, domain: str) -> str:

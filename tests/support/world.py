@@ -7,9 +7,11 @@ from typing import Any
 
 from dialogue_operator.api.dialogue_model import DialogueModel
 from dialogue_operator.api.status import DialogueModelStatus
+from dialogue_operator.rollout.evidence import Answer, Evidence, Tally
 from dialogue_operator.rollout.machine import decide
 from dialogue_operator.rollout.observed import Failure, Observed, ObservedRevision, ObservedRoute
 from dialogue_operator.rollout.plan import Announcement, Decision, Plan
+from dialogue_operator.rollout.questions import questions
 from dialogue_operator.rollout.revision import revision_of, serving_spec
 from support.objects import manifest
 
@@ -46,6 +48,11 @@ class World:
     status: DialogueModelStatus = field(default_factory=DialogueModelStatus)
     pods: dict[str, Pods] = field(default_factory=dict)
     routes: list[Route] = field(default_factory=list)
+    previews: list[Route] = field(default_factory=list)
+    tallies: dict[str, Tally] = field(default_factory=dict)  # what revisions do in any step
+    answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
+    golden: str = "Passed"
+    can_sleep: bool = False
     host_conflict: str = ""
     now: datetime = START
     generation: int = 1
@@ -80,8 +87,21 @@ class World:
             )
             for name, pods in self.pods.items()
         }
-        routes = tuple(ObservedRoute(dict(r.weights), r.named, r.accepted) for r in self.routes)
-        return Observed(revisions, routes, host_conflict=self.host_conflict)
+        routes, previews = (
+            tuple(ObservedRoute(dict(r.weights), r.named, r.accepted) for r in found)
+            for found in (self.routes, self.previews)
+        )
+        asked = questions(self.model, self.status)
+        evidence = Evidence(asked.rollout_id, asked.step, self.tallies, self.answers) if asked.gates else None
+        return Observed(
+            revisions,
+            routes,
+            previews=previews,
+            host_conflict=self.host_conflict,
+            evidence=evidence,
+            golden={asked.golden: self.golden} if asked.golden else {},
+            can_sleep=self.can_sleep,
+        )
 
     def decide(self, observed: Observed | None = None) -> Decision:
         return decide(self.model, observed or self.observe(), self.now, IMAGE, DOMAIN)
@@ -97,14 +117,22 @@ class World:
             pods.replicas = revision.replicas
             pods.ready = min(pods.ready, revision.replicas)
         if plan.traffic:
-            wanted, named = dict(plan.traffic), frozenset({*plan.pinned, *dict(plan.traffic)})
-            for index in range(2):
-                if index == len(self.routes):
-                    self.routes.append(Route(wanted, named))
-                elif (self.routes[index].weights, self.routes[index].named) != (wanted, named):
-                    self.routes[index] = Route(wanted, named)
+            named = frozenset(plan.pods_of(revision) for revision in {*plan.pinned, *dict(plan.traffic)})
+            self._route(self.routes, dict(plan.traffic), named)
+        if plan.preview:
+            self._route(self.previews, {plan.preview: 100}, frozenset({plan.pods_of(plan.preview)}))
+        else:
+            self.previews.clear()
         for gone in plan.prune:
             self.pods.pop(gone, None)
+
+    @staticmethod
+    def _route(routes: list[Route], weights: dict[str, int], named: frozenset[str]) -> None:
+        for index in range(2):
+            if index == len(routes):
+                routes.append(Route(weights, named))
+            elif (routes[index].weights, routes[index].named) != (weights, named):
+                routes[index] = Route(weights, named)
 
     def step(self) -> Decision:
         """Observe, decide, record, apply."""
@@ -124,7 +152,7 @@ class World:
 
     def accept(self) -> None:
         """The gateway takes the routes as they stand."""
-        for route in self.routes:
+        for route in (*self.routes, *self.previews):
             route.accepted = True
 
     def wait(self, seconds: float) -> None:
@@ -142,6 +170,13 @@ class World:
                 return count + 1
             self.wait(decision.wake_after or 0)
         raise AssertionError(f"not settled after {decisions} decisions: {self.status}")
+
+    @property
+    def phase(self) -> str:
+        return self.status.phase
+
+    def condition_message(self, type_: str) -> str:
+        return next(c.message for c in self.status.conditions if c.type == type_)
 
     def condition(self, type_: str) -> tuple[str, str]:
         found = next(c for c in self.status.conditions if c.type == type_)

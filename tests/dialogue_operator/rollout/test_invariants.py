@@ -7,9 +7,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from dialogue_operator.api.status import Verdict
 from dialogue_operator.rollout.observed import Observed
 from dialogue_operator.rollout.plan import Decision
 from dialogue_operator.rollout.timing import parse_time
+from support import laws
+from support.chosen import Chosen, chosen_verdicts
+from support.exploring.moves import ACTIONS
+from support.exploring.wishes import ARMS, SHADOW, STRATEGIES
 from support.world import World
 
 VERSIONS = st.sampled_from(["1.0.0", "2.0.0", "3.0.0", "4.0.0"])
@@ -29,7 +34,7 @@ class AnyWorld(RuleBasedStateMachine):
 
     @initialize(version=VERSIONS, replicas=st.integers(1, 3), drain=DRAINS, serves=st.booleans())
     def create(self, version: str, replicas: int, drain: str, serves: bool) -> None:
-        self._edit(spec__model__version=version, spec__scaling__replicas=replicas, spec__rollout__drain=drain)
+        self._edit(spec__model__version=version, spec__scaling__minReplicas=replicas, spec__rollout__drain=drain)
         if serves:
             self.world.heal(step=self._step)
 
@@ -41,7 +46,7 @@ class AnyWorld(RuleBasedStateMachine):
 
     @rule(replicas=st.integers(1, 3))
     def scale(self, replicas: int) -> None:
-        self._edit(spec__scaling__replicas=replicas)
+        self._edit(spec__scaling__minReplicas=replicas)
 
     @rule(drain=DRAINS)
     def edit_drain(self, drain: str) -> None:
@@ -147,6 +152,14 @@ class AnyWorld(RuleBasedStateMachine):
         assert observed is not None
         world, model = self.world, self.world.model
         decision = world.decide(observed)
+        laws.check(model, observed, world.now, decision)
+        self._check_plainly(observed, decision)
+        self._check_fixpoint(observed, decision)
+        return decision
+
+    def _check_plainly(self, observed: Observed, decision: Decision) -> None:
+        """What holds where nobody asks for more than an upgrade."""
+        world, model = self.world, self.world.model
         plan, status = decision.plan, decision.status
         self._check_traffic(observed, decision)
         assert not any(observed.may_carry_traffic(name) for name in plan.prune)
@@ -155,9 +168,7 @@ class AnyWorld(RuleBasedStateMachine):
         assert set(dict(plan.traffic)) | set(plan.pinned) <= {r.revision for r in plan.revisions}
         if self.rejected == world.target:
             assert status.candidate_revision != world.target, "a rejected revision is not tried again"
-        self._check_fixpoint(observed, decision)
         assert model.generation == status.observed_generation
-        return decision
 
     def _check_traffic(self, observed: Observed, decision: Decision) -> None:
         plan, before, after = decision.plan, self.world.status, decision.status
@@ -170,8 +181,8 @@ class AnyWorld(RuleBasedStateMachine):
                 assert observed.revisions[holder].ready, "traffic moves only to what is ready"
         if after.stable_revision != before.stable_revision:
             assert after.stable_revision
-            assert before.rollout.switching, "the intent was recorded before"
-            assert observed.traffic_is(after.stable_revision)
+            assert before.rollout.weight == 100, "the intent was recorded before"
+            assert observed.share_is(after.stable_revision, 100)
 
     def _check_fixpoint(self, observed: Observed, decision: Decision) -> None:
         """At a fixed time and world, decisions settle."""
@@ -186,7 +197,7 @@ class AnyWorld(RuleBasedStateMachine):
         raise AssertionError("decisions do not settle")
 
     def _step(self, crash: str = "") -> Decision:
-        observed = self.world.observe()
+        observed = self._observed()
         decision = self._judged(observed)
         if crash == "before record":
             return decision
@@ -199,23 +210,119 @@ class AnyWorld(RuleBasedStateMachine):
         self.seen_before = observed
         return decision
 
+    def _observed(self) -> Observed:
+        return self.world.observe()
+
     def _record(self, decision: Decision) -> None:
         self.world.record(decision)
+        if self.world.target != self.rejected:  # an edit that is taken back before anybody looks was none
+            self.rejected = None
         if decision.status.rollout.outcome == "Rejected":
             self.rejected = decision.status.rollout.revision
 
     def _edit(self, **changes: Any) -> None:
-        before = self.world.target
         self.world.edit(**changes)
-        if self.world.target != before:
-            self.rejected = None
 
     def _pick(self, which: int) -> str:
         names = sorted(self.world.pods)
         return names[which % len(names)]
 
 
+class AnyRollout(AnyWorld):
+    """The same with strategies, gates, verbs, arms and a shadow; what gates say is chosen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.verdict: Verdict = "Pass"
+        self.requests = 0
+        self.seam = chosen_verdicts()
+        self.seam.__enter__()
+
+    def teardown(self) -> None:
+        self.seam.__exit__(None, None, None)
+
+    @rule(strategy=st.sampled_from(sorted(STRATEGIES)))
+    def edit_strategy(self, strategy: str) -> None:
+        chosen = {"strategy": "Immediate", "steps": [], "gates": [], "preview": "0s"} | STRATEGIES[strategy]
+        self._edit(**{f"spec__rollout__{name}": value for name, value in chosen.items()})
+
+    @rule(arms=st.sampled_from(sorted(ARMS)), shadow=st.booleans())
+    def edit_arms(self, arms: str, shadow: bool) -> None:
+        self._edit(spec__experiment__arms=ARMS[arms], spec__shadow=SHADOW if shadow else None)
+
+    @rule(beams=st.sampled_from([2, 4]))
+    def edit_decoding(self, beams: int) -> None:
+        self._edit(spec__generation__numBeams=beams)
+
+    @rule(bake=st.sampled_from(["0s", "10m"]), on_abort=st.sampled_from(["Migrate", "Finish"]))
+    def edit_ending(self, bake: str, on_abort: str) -> None:
+        self._edit(spec__rollout__bake=bake, spec__rollout__onAbort=on_abort)
+
+    @rule(golden=st.sampled_from(["", "Passed", "dialogue greeting: no answer"]), asked=st.booleans())
+    def edit_golden_dialogues(self, golden: str, asked: bool) -> None:
+        self.world.golden = golden
+        self._edit(spec__preflight={"configMapName": "golden"} if asked else None)
+
+    @rule(action=st.sampled_from(ACTIONS))
+    def ask(self, action: str) -> None:
+        self.requests += 1
+        self._edit(spec__rollout__request={"id": str(self.requests), "action": action})
+
+    @rule(verdict=st.sampled_from(["Pass", "Fail", "Inconclusive", "NoData"]))
+    def gates_say(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+
+    @rule(looks=st.integers(1, 6), seconds=st.sampled_from([0, 10, 60]))
+    def all_goes_well_for_a_while(self, looks: int, seconds: int) -> None:
+        self.verdict, self.world.golden, self.world.host_conflict = "Pass", "Passed", ""
+        for _ in range(looks):
+            self._step()
+            self.world.come_up()
+            self.world.accept()
+            self.world.wait(seconds)
+
+    @rule(
+        version=VERSIONS,
+        strategy=st.sampled_from(["canary", "blue-green", "half"]),
+        looks=st.integers(2, 6),
+        verdict=st.sampled_from(["Pass", "Fail", "NoData"]),
+    )
+    def roll_out_by_steps(self, version: str, strategy: str, looks: int, verdict: Verdict) -> None:
+        """A gated rollout that goes well, up to a verdict."""
+        self.edit_strategy(strategy)
+        self._edit(spec__model__version=version)
+        self.all_goes_well_for_a_while(looks, 0)
+        self.verdict = verdict
+        self.world.wait(10)
+        self._step()
+
+    @rule()
+    def everything_heals(self) -> None:
+        world = self.world
+        self.verdict, world.golden, world.host_conflict = "Pass", "Passed", ""
+        if world.status.candidate_revision and world.status.rollout.paused:
+            self.ask("Resume")
+        for _ in range(80):
+            world.come_up()
+            world.accept()
+            decision = self._step()
+            world.wait(decision.wake_after or 10)
+        assert world.status.phase in ("Stable", "Degraded", "Baking", "Draining"), world.status
+        assert world.target in (world.status.stable_revision, world.status.rejected_revision)
+        assert world.condition("Ready")[0] == "True"
+
+    def _check_plainly(self, observed: Observed, decision: Decision) -> None:
+        """Here only the laws hold."""
+
+    def _observed(self) -> Observed:
+        names = {record.revision for record in self.world.status.revisions}
+        self.world.tallies = dict.fromkeys(names, Chosen(verdict=self.verdict))
+        return self.world.observe()
+
+
 AnyWorld.TestCase.settings = settings(
-    max_examples=80, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
+AnyRollout.TestCase.settings = settings(AnyWorld.TestCase.settings, max_examples=25, stateful_step_count=30)
 TestAnyWorld = AnyWorld.TestCase
+TestAnyRollout = AnyRollout.TestCase

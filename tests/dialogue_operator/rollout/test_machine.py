@@ -48,12 +48,12 @@ def test_the_intent_to_move_traffic_is_recorded_in_the_decision_that_moves_it() 
     world.step()
     world.come_up()
     decision = world.decide()
-    assert decision.status.rollout.switching
+    assert decision.status.rollout.weight == 100
     assert decision.plan.traffic == ((world.target, 100),)
 
 
 def test_the_old_revision_keeps_all_traffic_until_the_new_one_is_ready_at_full_size() -> None:
-    world = serving(spec__scaling__replicas=3)
+    world = serving(spec__scaling__minReplicas=3)
     old = world.status.stable_revision
     world.edit(**V2)
     world.step()
@@ -192,7 +192,7 @@ def test_a_rejected_revision_is_not_tried_again_until_the_spec_changes() -> None
     bad = world.target
     for _ in range(3):
         world.wait(3600)
-        world.edit(spec__scaling__replicas=2)
+        world.edit(spec__scaling__minReplicas=2)
         assert bad not in {r.revision for r in world.step().plan.revisions}
     world.edit(spec__model__version="1.0.0")
     world.step()
