@@ -2,8 +2,12 @@
 
 from dialogue_operator.api.base import Json
 from dialogue_operator.api.dialogue_model import DialogueModel
+from dialogue_operator.render.capabilities import Capabilities
+from dialogue_operator.render.disruption import disruption_budgets
 from dialogue_operator.render.inference_service import inference_service, needs_runtime
-from dialogue_operator.render.routes import GatewayRef, grpc_route, http_route
+from dialogue_operator.render.keda import interceptor_backend
+from dialogue_operator.render.routes import Backend, GatewayRef, routes
+from dialogue_operator.render.scaler import scaling_objects, sleeps
 from dialogue_operator.render.serving_runtime import serving_runtime
 from dialogue_operator.rollout.plan import Plan
 
@@ -18,8 +22,28 @@ def immutable_objects(model: DialogueModel, plan: Plan) -> list[Json]:
     return found
 
 
-def route_objects(model: DialogueModel, plan: Plan, gateway: GatewayRef) -> list[Json]:
+def needs_helpers(model: DialogueModel) -> bool:
+    """Something may have to stand beside its pods: an autoscaler, a disruption budget."""
+    scaling = model.spec.scaling
+    return scaling.min_replicas != 1 or (scaling.max_replicas or 0) > 1
+
+
+def helper_objects(model: DialogueModel, plan: Plan, capabilities: Capabilities, gateway: GatewayRef) -> list[Json]:
+    """Kept as rendered, and taken away when they are not rendered any more."""
+    return [*scaling_objects(model, plan, capabilities, gateway), *disruption_budgets(model, plan)]
+
+
+def route_objects(
+    model: DialogueModel,
+    plan: Plan,
+    gateway: GatewayRef,
+    capabilities: Capabilities = Capabilities(),  # noqa: B008
+) -> list[Json]:
     """Kept as rendered; none while no revision may have traffic."""
     if not plan.traffic:
         return []
-    return [http_route(model, plan, gateway), grpc_route(model, plan, gateway)]
+    sleeper = None
+    if sleeps(plan, capabilities):
+        namespace, name, port = interceptor_backend(capabilities)
+        sleeper = Backend(name, namespace, port)
+    return routes(model, plan, gateway, sleeper)
