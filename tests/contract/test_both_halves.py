@@ -8,27 +8,55 @@ import pytest
 
 from dialogue_operator import names as operator_names
 from dialogue_operator.api.dialogue_model import DialogueModel
-from dialogue_operator.api.spec import DialogueModelSpec
+from dialogue_operator.api.spec import DialogueModelSpec, Generation
 from dialogue_operator.cli.manifests import read_models
 from dialogue_operator.render.container import container
-from dialogue_operator.rollout.plan import RevisionPlan
+from dialogue_operator.render.routes import GatewayRef, routes
+from dialogue_operator.rollout.plan import Plan, RevisionPlan, Variant
 from dialogue_operator.rollout.revision import revision_of, serving_spec
 from dialogue_predictor import names as predictor_names
 from dialogue_predictor.config.source import read_environment
 from dialogue_predictor.config.spec import parse_spec
 from dialogue_predictor.errors import SpecInvalid
+from dialogue_predictor.serving.arms import read_variants
+from dialogue_predictor.serving.shadow import Shadow, in_cluster, read_shadow
 from support.objects import changed, manifest, model
 from support.samples import dialogue_models, documents
 
 SHARED = (
     "HEADER_REVISION", "ENV_MODEL_NAME", "ENV_REVISION", "ENV_SPEC", "HTTP_PORT", "GRPC_PORT", "READY_PATH", "LIVE_PATH",
-    "METRICS_PATH", "MODEL_DIR", "TERMINATION_LOG",
+    "METRICS_PATH", "MODEL_DIR", "TERMINATION_LOG", "HEADER_ARMS", "HEADER_SHADOW", "COOKIE_REVISION", "CHAT_PATH",
+    "METRIC_REQUESTS", "METRIC_REQUEST_SECONDS", "METRIC_REPLIES", "METRIC_REPLY_TOKENS", "METRIC_BEAM_MARGIN",
+    "METRIC_PENDING_TOKENS", "METRIC_ACTIVE_CONVERSATIONS", "METRIC_FEEDBACK",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SHARED)
 def test_a_shared_name_is_the_same_in_both(name: str) -> None:
     assert getattr(operator_names, name) == getattr(predictor_names, name)
+
+
+def test_a_shadow_is_asked_where_its_service_is() -> None:
+    assert in_cluster("concierge", "0badcafe") == f"http://{operator_names.predictor_name('concierge', '0badcafe')}"
+    assert operator_names.SERVICE_HTTP_PORT == 80, "the port that a URL without one means"
+
+
+def test_the_predictor_reads_what_the_routes_tell_it() -> None:
+    thirds = Generation(num_beams=1, length_penalty=0.5), Generation(max_new_tokens=9), Generation(no_repeat_ngram=0)
+    revisions = [f"{at:08x}" for at in range(3)]
+    plan = Plan(
+        variants=tuple(Variant(r, "0badcafe", g) for r, g in zip(revisions, thirds, strict=True)),
+        traffic=(*((revision, 30) for revision in revisions), ("feedbeef", 10)),
+        pinned=(revisions[0],),
+        shadow=("feedbeef", 7),
+    )
+    for route in routes(model(), plan, GatewayRef("gateway", "gateways", "example.com")):
+        for rule in route["spec"]["rules"]:
+            told = {one["name"]: one["value"] for one in rule["filters"][0]["requestHeaderModifier"]["set"]}
+            variants = read_variants(told[predictor_names.HEADER_ARMS], "0badcafe")
+            assert [(arm.revision, round(arm.weight, 2)) for arm in variants] == [(r, 33.33) for r in revisions]
+            assert [arm.generation.model_dump() for arm in variants] == [each.model_dump() for each in thirds]
+            assert read_shadow(told[predictor_names.HEADER_SHADOW]) == Shadow("feedbeef", 7)
 
 
 def _container(wanted: DialogueModel) -> dict[str, Any]:
@@ -102,4 +130,5 @@ def test_what_one_refuses_the_other_refuses_by_the_same_name(path: str, value: o
 def test_every_sample_is_understood_by_both(path: Path) -> None:
     assert read_models(str(path), "default")
     for document in documents(path):
-        assert parse_spec(document["spec"]).model.uri == document["spec"]["model"]["uri"]
+        if document["kind"] == "DialogueModel":
+            assert parse_spec(document["spec"]).model.uri == document["spec"]["model"]["uri"]
