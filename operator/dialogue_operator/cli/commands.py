@@ -1,5 +1,6 @@
 """The commands. Mistakes in what was typed end with exit code 2 and one line each that names the field."""
 
+import json
 from enum import StrEnum
 from typing import Annotated
 
@@ -9,7 +10,10 @@ import yaml
 from dialogue_operator import __version__
 from dialogue_operator.api.base import Json
 from dialogue_operator.api.crd import crd as dialogue_model_crd
+from dialogue_operator.cli.caveats import caveats
 from dialogue_operator.cli.first_plan import first_objects
+from dialogue_operator.cli.forecast import forecast
+from dialogue_operator.cli.forecast_text import as_json, as_table
 from dialogue_operator.cli.manifests import NotUsable, read_models
 from dialogue_operator.cli.reference import reference
 from dialogue_operator.render.routes import GatewayRef
@@ -28,6 +32,11 @@ app = typer.Typer(
 class Format(StrEnum):
     yaml = "yaml"
     markdown = "markdown"
+
+
+class PlanFormat(StrEnum):
+    table = "table"
+    json = "json"
 
 
 def _version(wanted: bool) -> None:
@@ -84,6 +93,35 @@ def render(
         raise _refused(error.problems) from None
     ref = GatewayRef(gateway_name, gateway_namespace, domain)
     typer.echo("---\n".join(_to_yaml(one) for model in models for one in first_objects(model, ref, image)), nl=False)
+
+
+@app.command()
+def plan(
+    file: Annotated[str, typer.Argument(help="A manifest with DialogueModels; - reads standard input.")],
+    current: Annotated[
+        str | None, typer.Option(help="What is applied now, such as `kubectl get dm NAME -o yaml` prints it.")
+    ] = None,
+    output: Annotated[PlanFormat, typer.Option("--output", "-o", help="A table, or JSON.")] = PlanFormat.table,
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Where a manifest names none.")] = "default",
+) -> None:
+    """Print what applying a manifest would do: steps, gates, pods and time. Needs no cluster.
+
+    Example: dialogue-operator plan manifests/samples/canary.yaml --current manifests/samples/quickstart.yaml
+    """
+    try:
+        models = read_models(file, namespace)
+        applied = read_models(current, namespace, recorded=True) if current else []
+    except NotUsable as error:
+        raise _refused(error.problems) from None
+    before = {(model.namespace, model.name): model for model in applied}
+    found = []
+    for model in models:
+        now = before.get((model.namespace, model.name))
+        found.append(forecast(model, now, first=current is not None and now is None))
+    if output is PlanFormat.json:
+        typer.echo(json.dumps([as_json(one, [*caveats(one.model.spec)]) for one in found], indent=2))
+    else:
+        typer.echo("\n".join(as_table(one, [*caveats(one.model.spec)]) for one in found), nl=False)
 
 
 @app.command()

@@ -12,7 +12,7 @@ Printed by `make generate` from the CustomResourceDefinition; `kubectl explain {
 
 - API: `{api_version}`, namespaced; short name `{short}`, in category `all`
 - `metadata.name` is {name_rule}
-- `kubectl scale` sets `spec.scaling.replicas`
+- `kubectl scale` sets `spec.scaling.minReplicas`
 """
 
 
@@ -48,6 +48,8 @@ def _tables(path: str, schema: Json) -> Iterator[str]:
             inner.append((f"{path}.{name}", field))
         elif field["type"] == "array" and field["items"]["type"] == "object":
             inner.append((f"{path}.{name}[]", field["items"]))
+    if rules := [rule["message"] for rule in schema.get("x-kubernetes-validations", [])]:
+        lines += ["", "Refused otherwise: " + "; ".join(_cell(rule) for rule in rules) + "."]
     yield "\n".join([*lines, ""])
     for inner_path, field in inner:
         yield from _tables(inner_path, field)
@@ -59,12 +61,13 @@ def _type(field: Json) -> str:
     if "enum" in field:
         bounds.append(", ".join(f"`{value}`" for value in field["enum"] if value != ""))
     bounds += [f"at most {field[key]}" for key in ("maxLength", "maxItems") if key in field]
-    bounds += [rule["message"].removeprefix("must be ") for rule in field.get("x-kubernetes-validations", [])]
+    if kind != "object":
+        bounds += [rule["message"].removeprefix("must be ") for rule in field.get("x-kubernetes-validations", [])]
     return _cell("; ".join([kind, *bounds]))
 
 
 def _default(field: Json) -> str:
-    return f"`{json.dumps(field['default'])}`" if field.get("default") not in (None, {}, "") else ""
+    return f"`{json.dumps(field['default'])}`" if field.get("default") not in (None, {}, [], "") else ""
 
 
 def _cell(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,22 @@ def test_render_reads_several_documents_from_standard_input_and_passes_over_othe
     assert found[3]["spec"]["containers"][0]["image"] == "r/p:9"
 
 
+def test_render_prints_arms_autoscalers_and_disruption_budgets() -> None:
+    arms = [
+        {"name": "near", "weight": 10, "overrides": {"generation": {"numBeams": 1}}},
+        {"name": "far", "weight": 10, "overrides": {"model": {"uri": "builtin://other"}}},
+    ]
+    scaling = {"minReplicas": 2, "maxReplicas": 9}
+    code, out, _ = run(
+        "render", "-", stdin=yaml.safe_dump(manifest(spec__experiment={"arms": arms}, spec__scaling=scaling))
+    )
+    assert code == 0
+    kinds = Counter(one["kind"] for one in yaml.safe_load_all(out))
+    assert kinds == {
+        "InferenceService": 2, "HorizontalPodAutoscaler": 2, "PodDisruptionBudget": 2, "HTTPRoute": 1, "GRPCRoute": 1,
+    }  # fmt: skip
+
+
 def test_render_takes_the_namespace_from_the_command_where_the_manifest_has_none() -> None:
     text = yaml.safe_dump(manifest(metadata__namespace=ABSENT))
     assert "namespace: default" in run("render", "-", stdin=text)[1]
@@ -79,7 +96,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "spec.runtime.resources.memory: must be at least 256Mi": {"spec__runtime__resources__memory": "1Mi"},
     "spec.runtime.resources.cpu: Input should be a valid string": {"spec__runtime__resources__cpu": 1},
     "spec.runtime.precision": {"spec__runtime__precision": "int8"},
-    "spec.scaling.replicas": {"spec__scaling__replicas": True},
+    "spec.scaling.minReplicas": {"spec__scaling__minReplicas": True},
     "spec.scaling: Input should be an object": {"spec__scaling": [1]},
     "spec: missing": {"spec": ABSENT},
     "spec: must be an object": {"spec": "x"},
@@ -160,7 +177,7 @@ def test_render_and_crd_load_neither_kopf_nor_the_kubernetes_client() -> None:
     assert done.stdout.strip() == "set()"
 
 
-@pytest.mark.parametrize("command", [(), ("run",), ("render",), ("crd",)])
+@pytest.mark.parametrize("command", [(), ("run",), ("render",), ("plan",), ("crd",)])
 def test_help_shows_an_example(command: tuple[str, ...]) -> None:
     code, out, _ = run(*command, "--help")
     assert code == 0
