@@ -7,6 +7,7 @@ product (no import of `dialogue_operator` or `dialogue_predictor`), and no test.
 Layers, lower ones first:
 
     versions, places, console → shell → tools, processes, network, pki, cgroups
-        → build, oci → api, store, base_images → image_build, control_plane, node, fake_nodes, kserve, gateway, volumes
+        → build, oci → api, store, base_images → image_build, control_plane, node, fake_nodes, kserve, gateway, volumes,
+          add_ons
         → lifecycle → commands
 """

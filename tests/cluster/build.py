@@ -6,6 +6,7 @@ and an update builds only what changed.
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -30,10 +31,11 @@ def module_folder(module: str, version: str) -> Path:
 
 
 def build(names: Collection[str] = ()) -> None:
-    """Compile what is missing of `names` (default: everything)."""
+    """Compile what is missing of `names` (default: everything but the add-ons)."""
     if unknown := set(names) - set(BY_NAME):
         raise ClusterError(f"unknown: {', '.join(sorted(unknown))}; there is: {', '.join(BY_NAME)}")
-    todo = [one for one in BINARIES if (not names or one.name in names) and not program(one.name).exists()]
+    wanted = [one for one in BY_NAME.values() if one.name in names] if names else BINARIES
+    todo = [one for one in wanted if not program(one.name).exists()]
     if not todo:
         return
     estimate = Estimate({one.name: one.seconds for one in todo})
@@ -55,25 +57,42 @@ def _compile(binary: Binary, title: str, estimate: Estimate, began: float) -> No
     target = program(binary.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     half = target.with_suffix(".new")
-    # inside the module's own folder its `replace` lines apply; where that does not work, a wrapper module repeats them
-    folder = module_folder(binary.module, binary.version) if binary.module else SOURCES / binary.wrapper
     run_long(
         tools.go(),
         "build",
         "-mod=readonly",
+        f"-tags={binary.tags}",
         "-trimpath",
         "-ldflags",
         _ldflags(),
         "-o",
         half,
         binary.package,
-        cwd=folder,
+        cwd=_sources(binary),
         env=_environment(),
         progress=lambda seconds: f"{title}: {seconds:.0f} s so far, {left()}",
     )
     half.rename(target)
     estimate.done(binary.name, time.monotonic() - began)
     say(f"{title}: done in {time.monotonic() - here:.0f} s")
+
+
+def _sources(binary: Binary) -> Path:
+    """Inside the module's own folder its `replace` lines apply; where that does not work, a wrapper repeats them."""
+    if not binary.module:
+        return SOURCES / binary.wrapper
+    folder = module_folder(binary.module, binary.version)
+    return _overlaid(binary, folder) if binary.overlay else folder
+
+
+def _overlaid(binary: Binary, folder: Path) -> Path:
+    """A copy with our files in the place of the module's: `go build -overlay` refuses files of the module cache."""
+    copy = CACHE / "sources" / f"{binary.overlay}-{binary.version}"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(folder, copy)
+    run("chmod", "-R", "u+w", copy)  # the module cache is read-only
+    shutil.copytree(SOURCES / binary.overlay, copy, dirs_exist_ok=True)
+    return copy
 
 
 def _ldflags() -> str:

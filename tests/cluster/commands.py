@@ -11,7 +11,7 @@ from cluster import api, build, image_build, lifecycle, processes, store, volume
 from cluster.build import program
 from cluster.console import ClusterError, say
 from cluster.places import ADMIN_KUBECONFIG, GATEWAY, NODE_IP, STATE
-from cluster.versions import LIGHT, REAL
+from cluster.versions import ADD_ONS, LIGHT, REAL
 
 DESCRIPTION = f"""\
 A local cluster: real Kubernetes, KServe and a Gateway inside network namespaces of this machine.
@@ -50,6 +50,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="seconds of silence after which a node counts as lost (default: 50, as Kubernetes has it)",
     )
+    up.add_argument(
+        "--with",
+        dest="extras",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="NAME,…",
+        help=f"for autoscaling: {', '.join(ADD_ONS)}; half an hour to compile, once",
+    )
     up.set_defaults(run=_up)
 
     commands.add_parser("status", help="what runs, with memory").set_defaults(run=_status)
@@ -62,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     building = commands.add_parser("build", help="compile what is missing, and nothing else")
-    building.add_argument("names", nargs="*", metavar="NAME", help="default: everything")
+    building.add_argument("names", nargs="*", metavar="NAME", help="default: everything but add-ons")
     building.set_defaults(run=lambda given: build.build(given.names))
 
     image = commands.add_parser("image", help="build an image and give it to the nodes that run")
@@ -95,7 +103,8 @@ def _positive(text: str) -> int:
 
 
 def _up(given: argparse.Namespace) -> None:
-    lifecycle.up(LIGHT if given.light else REAL, given.nodes or (3 if given.light else 1), given.node_grace)
+    count = given.nodes or (3 if given.light else 1)
+    lifecycle.up(LIGHT if given.light else REAL, count, given.node_grace, given.extras)
 
 
 def _down(_: argparse.Namespace) -> None:

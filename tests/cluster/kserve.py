@@ -5,14 +5,13 @@ registry. InferenceServices get small default requests, since the chart's 1 CPU 
 revisions on a laptop, and no ingress of KServe's own: who may send traffic where is our route's affair alone.
 """
 
-import http.client
 import re
 import shutil
 
 from cluster import api, pki
 from cluster.build import module_folder, program
 from cluster.places import KEYS, NODE_IP, SCRATCH, kubeconfig
-from cluster.processes import start, wait_for
+from cluster.processes import answers, start, wait_for
 from cluster.shell import run
 from cluster.versions import GATEWAY_API, GATEWAY_API_MODULE, KSERVE, KSERVE_MODULE
 
@@ -62,18 +61,7 @@ def _start_manager() -> None:
         f"--health-probe-addr={NODE_IP}:{HEALTH_PORT}",
         env={"POD_NAMESPACE": NAMESPACE, "TMPDIR": str(SCRATCH)},
     )
-    wait_for("kserve-manager", _manager_is_ready)
-
-
-def _manager_is_ready() -> bool:
-    connection = http.client.HTTPConnection(NODE_IP, HEALTH_PORT, timeout=2)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
+    wait_for("kserve-manager", lambda: answers(HEALTH_PORT, "/readyz"))
 
 
 def _point_to_manager(webhooks: str) -> str:

@@ -4,10 +4,12 @@ import concurrent.futures
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cluster import (
+    add_ons,
     api,
     base_images,
     cgroups,
@@ -51,6 +53,7 @@ class Record:
     pid: int
     started: str
     complete: bool = False
+    extras: Sequence[str] = ()
 
 
 def record() -> Record | None:
@@ -60,19 +63,24 @@ def record() -> Record | None:
         return None
 
 
-def up(mode: str, count: int, node_grace: int) -> None:
+def up(mode: str, count: int, node_grace: int, extras: Sequence[str] = ()) -> None:
+    """`extras`: add-ons, for real nodes."""
     tools.require_namespaces()
+    add_ons.check(extras)
+    if mode == LIGHT and extras:
+        raise ClusterError(f"nothing runs on fake nodes, so they cannot have {', '.join(extras)}")
     if STATE.exists():
-        _already_up(mode, count)
+        _already_up(mode, count, extras)
         return
     tools.require_packages(mode)
     build([one.name for one in BINARIES if mode in one.modes])
     if mode == REAL:
         base_images.ensure_pause()
+        add_ons.prepare(extras)
         store.fill()
     say("programs and images: there")
     try:
-        _create(mode, [Node(index) for index in range(count)], node_grace)
+        _create(mode, [Node(index) for index in range(count)], node_grace, extras)
     except BaseException:
         say(f"`up` did not succeed: taking away what it started; the logs are kept in {FAILED_LOGS}")
         _keep_logs()
@@ -81,7 +89,7 @@ def up(mode: str, count: int, node_grace: int) -> None:
     say('up; next: eval "$(make -s cluster-env)"')
 
 
-def _already_up(mode: str, count: int) -> None:
+def _already_up(mode: str, count: int, extras: Sequence[str]) -> None:
     known = record()
     if known is None:
         raise ClusterError(
@@ -93,6 +101,8 @@ def _already_up(mode: str, count: int) -> None:
         raise ClusterError("an earlier `up` was interrupted; run `down` first")
     if (known.mode, known.count) != (mode, count):
         raise ClusterError(f"a {known.mode} cluster with {known.count} node(s) is up; run `down` first")
+    if missing := set(extras) - set(known.extras):
+        raise ClusterError(f"a cluster without {', '.join(sorted(missing))} is up; run `down` first")
     if dead := [one.name for one in processes.daemons() if not one.alive]:
         raise ClusterError(
             f"the cluster is up, but {', '.join(dead)} is not running; run `again {' '.join(dead)}` or `down`"
@@ -102,12 +112,12 @@ def _already_up(mode: str, count: int) -> None:
     say("already up and healthy")
 
 
-def _create(mode: str, wanted: list[Node], node_grace: int) -> None:
+def _create(mode: str, wanted: list[Node], node_grace: int, extras: Sequence[str]) -> None:
     STATE.mkdir()
     for folder in (LOGS, PIDS, KEYS, SCRATCH):
         folder.mkdir()
     KEYS.chmod(0o700)
-    asked = Record(mode, len(wanted), os.getpid(), processes.start_time(os.getpid()) or "")
+    asked = Record(mode, len(wanted), os.getpid(), processes.start_time(os.getpid()) or "", extras=extras)
     RECORD.write_text(json.dumps(asdict(asked)))
     SYSCTLS.write_text(json.dumps({name: Path("/proc/sys", name).read_text() for name in CHANGED_BY_KUBELET}))
     if mode == REAL:
@@ -130,6 +140,7 @@ def _create(mode: str, wanted: list[Node], node_grace: int) -> None:
             future.result()
     processes.wait_for("nodes", lambda: api.holds("Ready", "node", "--all"))
     processes.wait_for("gateway", gateway.is_programmed)
+    add_ons.create(extras)
     RECORD.write_text(json.dumps({**asdict(asked), "complete": True}))
 
 

@@ -1,5 +1,6 @@
 """The cluster's own processes: started with a record of pid and start time, ended by those, never by name."""
 
+import http.client
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cluster.console import ClusterError, say
-from cluster.places import LOGS, NETNS, PIDS, SCRATCH, STATE
+from cluster.places import LOGS, NETNS, NODE_IP, PIDS, SCRATCH, STATE
 from cluster.shell import Word, attempt, direct
 
 GENTLY = (signal.SIGTERM, signal.SIGKILL)
@@ -130,6 +131,18 @@ def wait_for(what: str, ready: Callable[[], object], patience: float = 120.0, ev
             raise ClusterError(f"waited {patience:.0f} s for {what} in vain; the logs are in {LOGS}")
         time.sleep(every)
     say(f"{what}: ready")
+
+
+def answers(port: int, path: str) -> bool:
+    """Whether a daemon beside node 0 says that it is well."""
+    connection = http.client.HTTPConnection(NODE_IP, port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 def _last_lines(name: str, count: int = 5) -> str:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from cluster.console import ClusterError, NotPossibleHere, say
@@ -71,6 +72,33 @@ def _install(packages: list[str]) -> None:
         env=env,
         progress=lambda seconds: f"still installing, {seconds:.0f} s",
     )
+
+
+def from_debian(package: str, program: str) -> Path:
+    """A program out of a Debian package, unpacked in the cache and not installed: no daemon starts, and nobody need be root."""
+    kept = CACHE / "debian" / package
+    if not (kept / program).exists():
+        if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+            raise NotPossibleHere(f"Please install {package}: this machine has no apt-get to fetch it with.")
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            _unpack_debian(package, Path(folder))
+            shutil.rmtree(kept, ignore_errors=True)
+            (Path(folder) / "unpacked").rename(kept)
+    return kept / program
+
+
+def _unpack_debian(package: str, folder: Path) -> None:
+    download = ("apt-get", "download", "-qq", package)
+    try:
+        try:
+            run(*download, cwd=folder, env=os.environ)
+        except CommandFailed:  # the lists of packages are missing or old
+            run("apt-get", "update", "-qq", env=os.environ)
+            run(*download, cwd=folder, env=os.environ)
+        run("dpkg-deb", "-x", next(folder.glob("*.deb")), folder / "unpacked")
+    except CommandFailed as failure:
+        raise NotPossibleHere(f"Please install {package}: apt-get could not fetch it.\n{failure}") from failure
 
 
 def go() -> Path:

@@ -10,9 +10,14 @@ KUBERNETES = "v1.34.4"  # k8s/go.mod repeats it
 KSERVE = "v0.20.0"
 GATEWAY_API = "v1.4.0"  # the version Traefik is built against
 
+KEDA, HTTP_ADD_ON = "v2.18.3", "v0.12.0"
+
 KSERVE_MODULE = "github.com/kserve/kserve"
 KWOK_MODULE = "sigs.k8s.io/kwok"
 GATEWAY_API_MODULE = "sigs.k8s.io/gateway-api"
+METRICS_SERVER_MODULE = "sigs.k8s.io/metrics-server"
+KEDA_MODULE = "github.com/kedacore/keda/v2"
+HTTP_ADD_ON_MODULE = "github.com/kedacore/http-add-on"
 
 LIGHT, REAL = "light", "real"
 BOTH = (LIGHT, REAL)
@@ -29,6 +34,9 @@ class Binary:
     module: str = ""  # empty: the wrapper below, which pins every dependency
     wrapper: str = ""
     modes: tuple[str, ...] = BOTH
+    tags: str = ""
+    overlay: str = ""  # a folder beside this file whose files replace those of the same name in a copy of the module
+    entrypoint: str = ""  # where its project's image has it: it runs as a pod, from an image of this one file
 
 
 def _kubernetes(name: str, seconds: int, modes: tuple[str, ...] = BOTH) -> Binary:
@@ -49,7 +57,47 @@ BINARIES = (
     Binary("traefik", "v3.6.12", "./cmd/traefik", 479, "github.com/traefik/traefik/v3"),
     Binary("coredns", "v1.14.7", ".", 209, "github.com/coredns/coredns", modes=(REAL,)),
 )
-BY_NAME = {binary.name: binary for binary in BINARIES}
+
+
+def _http_add_on(part: str, seconds: int) -> Binary:
+    return Binary(f"http-add-on-{part}", HTTP_ADD_ON, f"./{part}", seconds, HTTP_ADD_ON_MODULE, entrypoint="/sbin/init")
+
+
+# Compiled only when `up --with` asks for them.
+ADD_ONS = {
+    "metrics-server": (
+        Binary(
+            "metrics-server", "v0.9.0", "./cmd/metrics-server", 360, METRICS_SERVER_MODULE, entrypoint="/metrics-server"
+        ),
+    ),
+    # of the ways to find its targets Prometheus gets Kubernetes' own alone; v0.313.0 is what calls itself 3.13.0
+    "prometheus": (
+        Binary(
+            "prometheus",
+            "v0.313.0",
+            "./cmd/prometheus",
+            270,
+            "github.com/prometheus/prometheus",
+            tags="remove_all_sd,enable_kubernetes_sd",
+        ),
+    ),
+    "keda": (
+        Binary("keda", KEDA, "./cmd/operator", 230, KEDA_MODULE, overlay="keda", entrypoint="/keda"),
+        Binary(
+            "keda-metrics-apiserver",
+            KEDA,
+            "./cmd/adapter",
+            110,
+            KEDA_MODULE,
+            overlay="keda",
+            entrypoint="/keda-adapter",
+        ),
+        _http_add_on("operator", 190),
+        _http_add_on("scaler", 6),
+        _http_add_on("interceptor", 13),
+    ),
+}
+BY_NAME = {binary.name: binary for binary in (*BINARIES, *(one for parts in ADD_ONS.values() for one in parts))}
 
 # Without these the programs call themselves v0.0.0, and clients compare versions.
 STAMPS = {
