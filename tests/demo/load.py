@@ -4,10 +4,18 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from itertools import cycle
 
 from demo.talk import GrpcClient, HttpClient, Place, Reply, RequestFailed
 
-SHORTEST_TOKENS = 8
+ASKED = (
+    "hello",
+    "I need a cheap hotel, please.",
+    "Can you find me a restaurant?",
+    "I want to book a table for two.",
+    "What is the weather like?",
+    "你好，请帮我推荐一个酒店。",
+)
 
 
 class Load:
@@ -38,16 +46,17 @@ class Load:
 
     def _http(self) -> None:
         with closing(HttpClient(self.place)) as client:
-            self._repeat(lambda: client.ask([{"role": "user", "content": "hello"}], max_tokens=SHORTEST_TOKENS))
+            self._repeat(lambda text: client.ask([{"role": "user", "content": text}]))
 
     def _grpc(self) -> None:
         with closing(GrpcClient(self.place)) as client:
-            self._repeat(lambda: client.ask("hello", maxNewTokens=SHORTEST_TOKENS))
+            self._repeat(client.ask)
 
-    def _repeat(self, ask: Callable[[], Reply]) -> None:
+    def _repeat(self, ask: Callable[[str], Reply]) -> None:
+        asked = cycle(ASKED)
         while not self._stopping.is_set():
             try:
-                revision = ask().revision
+                revision = ask(next(asked)).revision
             except RequestFailed as failure:
                 with self._lock:
                     self.failures[str(failure)] += 1

@@ -40,7 +40,7 @@ def own_cluster() -> Cluster:
         ) from None
 
 
-def local() -> Cluster:
+def local(*add_ons: str) -> Cluster:
     """Build both images, start the local cluster where it is not up, and point kubectl and helm at it."""
     if os.geteuid() != 0:
         raise DemoError(
@@ -51,7 +51,7 @@ def local() -> Cluster:
     local_cluster("image", images["operator"], "-f", "Dockerfile.operator", ".")
     local_cluster("image", images["predictor"], "-f", "Dockerfile.predictor", ".", "TORCH_VARIANT=cpu")
     say("cluster: the first start compiles Kubernetes, KServe and the gateway")
-    local_cluster("up")
+    local_cluster("up", *(["--with", ",".join(add_ons)] if add_ons else []))
     use_local()
     return Cluster(
         "kserve/dialogue", images["operator"], images["predictor"], "dialogue-local", lambda: local_cluster("volumes")
@@ -72,8 +72,8 @@ def choose() -> Cluster:
     return cluster
 
 
-def install(cluster: Cluster) -> None:
-    """The chart, as a platform team would install it."""
+def install(cluster: Cluster, **more: str) -> None:
+    """The chart, as a platform team would install it; `more` values by name, dots as double underscores."""
     namespace, name = cluster.gateway.split("/")
     values = {
         "image": cluster.operator_image,
@@ -81,14 +81,16 @@ def install(cluster: Cluster) -> None:
         "gateway.namespace": namespace,
         "gateway.name": name,
         "domain": "example.com",
+        **{name.replace("__", "."): value for name, value in more.items()},
     }
     settings = [argument for key, value in values.items() for argument in ("--set-string", f"{key}={value}")]
     run("helm", "upgrade", "--install", "dialogue-operator", "charts/dialogue-operator", "--namespace", "dialogue-system",
         "--create-namespace", "--wait", "--timeout", "5m", *settings)  # fmt: skip
 
 
-def gateway_address(cluster: Cluster) -> str:
-    namespace, name = cluster.gateway.split("/")
+def gateway_address(gateway_name: str) -> str:
+    """Of a Gateway given as namespace/name."""
+    namespace, name = gateway_name.split("/")
     gateway = kubectl_json("get", "gateway", name, "-n", namespace)
     port = gateway["spec"]["listeners"][0]["port"]
     return f"{gateway['status']['addresses'][0]['value']}:{port}"

@@ -1,8 +1,10 @@
-"""The demo itself, step by step: install, apply, talk, upgrade under load, count."""
+"""The demo itself, step by step: install, apply, talk, a canary that is promoted, one that is rejected, all under load."""
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from demo import place as places
 from demo.load import Load
@@ -32,9 +34,10 @@ def tell() -> None:
     load = Load(place).start()
     try:
         _upgrade(place, rows)
+        rows += _talk("after", place)
+        _bad_upgrade(load)
     finally:
         load.stop()
-    rows += _talk("after", place)
     _summary(place, load, rows)
 
 
@@ -45,17 +48,18 @@ def _fresh_place(cluster: places.Cluster) -> Place:
     kubectl("delete", "dm", MODEL, "-n", NAMESPACE, "--ignore-not-found", "--cascade=foreground")
     kubectl("delete", "job/publish-quickstart", "pvc/models", "-n", NAMESPACE, "--ignore-not-found")
     cluster.free_volumes()
-    return Place(
-        places.gateway_address(cluster),
-        MODEL,
-        f"{MODEL}.{NAMESPACE}.example.com",
-        f"{MODEL}-grpc.{NAMESPACE}.example.com",
-    )
+    return place_on(places.gateway_address(cluster.gateway))
+
+
+def place_on(address: str) -> Place:
+    """Where the demo's model answers, behind a gateway at this address."""
+    host = f"{NAMESPACE}.example.com"
+    return Place(address, MODEL, f"{MODEL}.{host}", f"{MODEL}-grpc.{host}")
 
 
 def _publish(cluster: places.Cluster) -> None:
-    """Put version 1.1.0 on a volume, with the predictor's own command in a Job."""
-    say(f"kubectl apply -f {SAMPLES}/publish.yaml: version 1.1.0 onto a volume")
+    """Put version 1.1.0 on a volume, and a spoilt copy of it, with the predictor's own commands in a Job."""
+    say(f"kubectl apply -f {SAMPLES}/publish.yaml: version 1.1.0 onto a volume, and a bad copy")
     text = Path(SAMPLES / "publish.yaml").read_text()
     text = text.replace("PREDICTOR_IMAGE", cluster.predictor_image)
     text = text.replace(
@@ -73,31 +77,65 @@ def _publish(cluster: places.Cluster) -> None:
 
 
 def _upgrade(place: Place, rows: list[list[str]]) -> None:
-    """Apply the second version and follow it until the first one is gone."""
+    """Apply the second version and follow it through its steps until the first one is gone."""
     http = HttpClient(place)
     old = http.ask(HELLO).revision
-    say(f"kubectl apply -f {SAMPLES}/upgrade.yaml, under load")
-    began = time.monotonic()
-    kubectl("apply", "-n", NAMESPACE, "-f", f"{SAMPLES}/upgrade.yaml")
-    phases: list[str] = []
 
-    def settled() -> bool:
-        status = kubectl_json("get", "dm", MODEL, "-n", NAMESPACE).get("status", {})
-        phase = status.get("phase", "Pending")
-        if phase not in phases[-1:]:
-            phases.append(phase)
-            weights = ", ".join(f"{share['revision']} {share['weight']} %" for share in status.get("traffic", []))
-            say(f"  {phase:10} traffic: {weights}")
-            if phase == "Preparing":
-                rows.extend(_talk("during", place))
-            if phase == "Draining" and http.ask(HELLO, pin=old).revision != old:
-                raise DemoError(f"a conversation that began with revision {old} changed model in the middle")
+    def look(phase: str, status: dict[str, Any]) -> bool:
+        if phase == "Progressing" and len(rows) == 2 * len(QUESTIONS):
+            rows.extend(_talk("during", place))
+        if phase in ("Progressing", "Draining") and http.ask(HELLO, pin=old).revision != old:
+            raise DemoError(f"a conversation that began with revision {old} changed model in the middle")
         if phase == "Degraded":
             raise DemoError(f"the upgrade was given up; see: kubectl describe dm -n {NAMESPACE} {MODEL}")
         return bool(phase == "Stable" and status.get("stableVersion") == "1.1.0")
 
-    wait_for("the upgrade", settled, 300, every=0.2)
-    say(f"upgraded in {time.monotonic() - began:.1f} s")
+    say(f"kubectl apply -f {SAMPLES}/upgrade.yaml: a canary, under load")
+    say(f"upgraded in {_follow('upgrade.yaml', look):.1f} s")
+
+
+def _bad_upgrade(load: Load) -> None:
+    """Apply the version that is bad on purpose, and follow it until its gate has rejected it."""
+
+    def look(phase: str, status: dict[str, Any]) -> bool:
+        if status.get("stableVersion") != "1.1.0":
+            raise DemoError("the bad version was promoted")
+        return phase == "Degraded"
+
+    before = load.answers.total()
+    say(f"kubectl apply -f {SAMPLES}/bad-upgrade.yaml: a canary that is bad on purpose, under load")
+    seconds = _follow("bad-upgrade.yaml", look)
+    status = kubectl_json("get", "dm", MODEL, "-n", NAMESPACE)["status"]
+    bad = status["rollout"]["revision"]
+    say(f"rejected in {seconds:.1f} s: {status['rollout']['message']}")
+    say(
+        f"it answered {load.answers[bad]} of {load.answers.total() - before} requests; {status['stableRevision']} has all"
+    )
+
+
+def _follow(sample: str, look: Callable[[str, dict[str, Any]], bool]) -> float:
+    """Apply a sample and print each change until `look` says that it is over; returns the seconds that took."""
+    began = time.monotonic()
+    kubectl("apply", "-n", NAMESPACE, "-f", f"{SAMPLES}/{sample}")
+    wanted = kubectl_json("get", "dm", MODEL, "-n", NAMESPACE)["metadata"]["generation"]
+    said: list[str] = []
+
+    def settled() -> bool:
+        status = kubectl_json("get", "dm", MODEL, "-n", NAMESPACE).get("status", {})
+        if status.get("observedGeneration") != wanted:
+            return False
+        phase = status["phase"]
+        shares = ", ".join(f"{share['name'] or share['revision']} {share['weight']} %" for share in status["traffic"])
+        mine = (status["rollout"]["revision"], status["rollout"]["step"])
+        gates = ", ".join(f"{g['name']} {g['verdict']}" for g in status["gates"] if (g["revision"], g["step"]) == mine)
+        line = f"  {phase:11} traffic: {shares}" + (f"; gates: {gates}" if gates else "")
+        if line not in said[-1:]:
+            said.append(line)
+            say(line)
+        return look(phase, status)
+
+    wait_for(sample, settled, 300, every=0.2)
+    return time.monotonic() - began
 
 
 def _talk(when: str, place: Place) -> list[list[str]]:
@@ -112,7 +150,7 @@ def _talk(when: str, place: Place) -> list[list[str]]:
 def _summary(place: Place, load: Load, rows: list[list[str]]) -> None:
     print("\n" + table(("when", "over", "revision", "asked", "answered"), rows))
     shares = ", ".join(f"{count} by {revision}" for revision, count in load.answers.items())
-    print(f"\nload during the upgrade: {load.total} requests ({shares}); failed: {load.failures.total()}")
+    print(f"\nload during both: {load.total} requests ({shares}); failed: {load.failures.total()}")
     if load.failures:
         raise DemoError(f"requests failed: {dict(load.failures)}")
     print(f"""

@@ -10,6 +10,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
 REVISION = "x-dialogue-revision"
+COOKIE = "dialogue-revision"
 TIMEOUT_SECONDS = 30
 
 
@@ -40,9 +41,13 @@ class HttpClient:
         self.place = place
         self.connection = http.client.HTTPConnection(place.gateway, timeout=TIMEOUT_SECONDS)
 
-    def ask(self, messages: list[dict[str, str]], pin: str | None = None, **options: Any) -> Reply:
+    def ask(
+        self, messages: list[dict[str, str]], pin: str | None = None, cookie: str | None = None, **options: Any
+    ) -> Reply:
         body = json.dumps({"model": self.place.model, "messages": messages, **options})
         headers = {"Host": self.place.http_host, "Content-Type": "application/json"} | ({REVISION: pin} if pin else {})
+        if cookie is not None:  # as a browser sends it, with whatever else it holds
+            headers |= {"Cookie": f"theme=dark; {COOKIE}={cookie}; lang=en", "Sec-Fetch-Site": "same-origin"}
         try:
             self.connection.request("POST", "/v1/chat/completions", body=body, headers=headers)
             response = self.connection.getresponse()

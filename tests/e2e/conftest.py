@@ -8,10 +8,9 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from demo.place import use_local
+from demo.place import gateway_address, use_local
 from demo.shell import ROOT, kubectl, kubectl_json, wait_for
-from demo.story import MODEL, NAMESPACE
-from demo.talk import Place
+from demo.story import MODEL, NAMESPACE, place_on
 from support.demo import Demo
 
 
@@ -31,18 +30,28 @@ def demo() -> Iterator[Demo]:
             printed.append(line)
     assert process.returncode == 0, "".join(printed)[-3000:]
     use_local()
-    address = kubectl_json("get", "gateway", "dialogue", "-n", "kserve")["status"]["addresses"][0]["value"]
-    host = f"{NAMESPACE}.example.com"
-    yield Demo("".join(printed), Place(f"{address}:80", MODEL, f"{MODEL}.{host}", f"{MODEL}-grpc.{host}"))
+    yield Demo("".join(printed), place_on(gateway_address("kserve/dialogue")))
     subprocess.run(["make", "demo-down"], cwd=ROOT, env=environment, check=True)
 
 
 @pytest.fixture
 def upgraded(demo: Demo) -> Iterator[Demo]:
-    """The demo's model as the upgrade left it; put back afterwards, with nothing left of what a test patched in."""
+    """The demo's model as the good upgrade left it, and rolled out at once: nobody asks it anything, so no gate could
+    answer. Put back afterwards, with nothing left of what a test patched in."""
+    _put_back()
     yield demo
+    _put_back()
+
+
+def _put_back() -> None:
     spec = yaml.safe_load((ROOT / "manifests/samples/upgrade.yaml").read_text())["spec"]
-    plain = {**spec, "model": {"digest": None, **spec["model"]}, "generation": None}
+    plain = {
+        **spec,
+        "model": {"digest": None, **spec["model"]},
+        "generation": None,
+        "rollout": None,
+        "experiment": None,
+    }
     kubectl("patch", "dm", MODEL, "-n", NAMESPACE, "--type=merge", "-p", json.dumps({"spec": plain}))
 
     def settled() -> bool:

@@ -10,7 +10,7 @@ import pytest
 from demo.load import Load
 from demo.shell import ROOT, kubectl, kubectl_json, wait_for
 from demo.story import MODEL, NAMESPACE
-from demo.talk import HttpClient
+from demo.talk import GrpcClient, HttpClient
 from demo.timing import HELLO
 from support.demo import Demo
 from support.readme import commands
@@ -42,9 +42,22 @@ def test_the_demo_prints_replies_before_during_and_after_the_upgrade_and_no_fail
     revisions = {when: {r for w, _, r in rows if w == when} for when in ("before", "after")}
     assert len(revisions["before"]) == len(revisions["after"]) == 1
     assert revisions["before"] != revisions["after"]
-    count = re.search(r"load during the upgrade: (\d+) requests .*; failed: 0$", demo.printed, re.M)
+    count = re.search(r"load during both: (\d+) requests .*; failed: 0$", demo.printed, re.M)
     assert count
     assert int(count[1]) > 50
+
+
+def test_the_demo_shows_a_canary_that_goes_up_step_by_step_and_one_that_its_gate_rejects(demo: Demo) -> None:
+    shares = re.findall(
+        r"(Progressing|Switching|Draining|Stable|RollingBack|Degraded) +traffic: ([^;\n]*)", demo.printed
+    )
+    seen = list(dict.fromkeys(shares))
+    assert ("Progressing", "candidate 20 %, stable 80 %") in [(p, ", ".join(sorted(s.split(", ")))) for p, s in seen]
+    assert ("Progressing", "candidate 50 %, stable 50 %") in [(p, ", ".join(sorted(s.split(", ")))) for p, s in seen]
+    assert seen[-1] == ("Degraded", "stable 100 %")
+    rejected = re.search(r"rejected in ([\d.]+) s: gate quality: degenerateRate", demo.printed)
+    assert rejected
+    assert re.search(r"it answered \d+ of \d+ requests", demo.printed)
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("kubectl")])
@@ -84,6 +97,27 @@ def test_a_bundle_that_cannot_be_served_is_named_and_the_last_good_revision_keep
         assert client.ask(HELLO).revision == stable
 
 
+def test_whatever_way_a_client_names_its_revision_it_stays_there_while_two_share_the_traffic(upgraded: Demo) -> None:
+    patch({"experiment": {"arms": [{"name": "greedy", "weight": 50, "overrides": {"generation": {"numBeams": 1}}}]}})
+
+    def shares() -> dict[str, str]:
+        traffic = model()["traffic"]
+        assert isinstance(traffic, list)
+        return {share["name"]: share["revision"] for share in traffic if share["weight"] == 50}
+
+    wait_for("both arms to have their share", lambda: shares().keys() == {"stable", "greedy"}, 60)
+    with closing(HttpClient(upgraded.place)) as http, closing(GrpcClient(upgraded.place)) as grpc:
+        for revision in shares().values():
+            for _ in range(8):
+                assert http.ask(HELLO, pin=revision).revision == revision
+                assert http.ask(HELLO, cookie=revision).revision == revision
+                assert grpc.ask("hello", pin=revision).revision == revision
+        unpinned = [http.ask(HELLO).revision for _ in range(40)] + [grpc.ask("hello").revision for _ in range(40)]
+        assert set(unpinned) == set(shares().values())
+    pods = kubectl("get", "pods", "-n", NAMESPACE, "-l", f"serving.dialogue.dev/model={MODEL}", "-o", "name").split()
+    assert len(pods) == 1, "the arm differs in decoding alone: it has no pods of its own"
+
+
 def test_deleting_the_pod_under_load_after_scaling_up_fails_no_request(upgraded: Demo) -> None:
     kubectl("scale", f"dm/{MODEL}", "-n", NAMESPACE, "--replicas=2")
     wait_for("two ready pods", lambda: model()["readyReplicas"] == 2, 120)
@@ -102,7 +136,7 @@ def test_deleting_the_pod_under_load_after_scaling_up_fails_no_request(upgraded:
 
 
 def test_killing_the_leading_operator_in_an_upgrade_only_delays_it(upgraded: Demo) -> None:
-    patch({"generation": {"numBeams": 2}})
+    patch({"dialogue": {"maxTurns": 6}})
     leader = kubectl_json("get", "lease", "dialogue-operator", "-n", "dialogue-system")["spec"]["holderIdentity"]
     pods = kubectl("get", "pods", "-n", "dialogue-system", "-o", "name").split()
     [pod] = [name for name in pods if name.removeprefix("pod/") in leader]

@@ -1,0 +1,1 @@
+"""Whole rollouts on a real cluster, under load, and what they cost: `make test-rollouts`."""
