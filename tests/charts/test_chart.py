@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from dialogue_operator import __version__
+from dialogue_operator import __version__, names
 from dialogue_operator.api.crd import crd
-from dialogue_operator.cluster.preflight import NEEDED
+from dialogue_operator.cluster.preflight import NEEDED, OPTIONAL
 from dialogue_operator.controller.settings import PREFIX, Settings
 from support import programs
 from support.restricted import violations
@@ -76,6 +76,7 @@ def test_no_right_is_a_wildcard_or_reads_secrets(profile: str) -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_rights_are_those_that_the_operator_uses_and_no_more(profile: str) -> None:
     used = {(group, resource, verb) for group, resource, verbs in NEEDED for verb in verbs}
+    used |= {(r.group, r.plural, verb) for r, verbs in OPTIONAL.items() for verb in verbs}
     used |= {("serving.dialogue.dev", "dialoguemodels/finalizers", "update")}  # to own what it makes
     used |= {("coordination.k8s.io", "leases", verb) for verb in ("get", "create", "update")}
     assert _rules(rendered(profile)) == used
@@ -142,6 +143,38 @@ def test_the_operator_reads_the_settings_that_the_pods_get(profile: str) -> None
     assert settings.watch_namespaces == tuple(values.get("watchNamespaces", ()))
     assert (settings.lease_namespace, settings.lease_name) == ("dialogue-system", "dialogue-operator")
     assert [port["containerPort"] for port in container["ports"]] == [settings.health_port]
+    prometheus = values.get("prometheus", {})
+    assert settings.prometheus_url == prometheus.get("url", "")
+    assert (settings.prometheus_token_file is not None) == ("tokenSecretName" in prometheus)
+
+
+def test_the_token_for_prometheus_lies_where_the_operator_looks() -> None:
+    pod = only(rendered("namespaced"), "Deployment")["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    env = {one["name"]: one["value"] for one in container["env"]}
+    [mount] = [one for one in container["volumeMounts"] if one["name"] == "prometheus"]
+    [volume] = [one for one in pod["volumes"] if one["name"] == "prometheus"]
+    [item] = volume["secret"]["items"]
+    assert env[f"{PREFIX}PROMETHEUS_TOKEN_FILE"] == f"{mount['mountPath']}/{item['path']}"
+    assert volume["secret"]["secretName"] == "prometheus-token"
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [("http://p.m:9090", 9090), ("http://p.m", 80), ("https://p.m/prefix", 443), ("http://10.0.0.1:81/a:2", 81)],
+)
+def test_the_network_policy_lets_the_operator_reach_predictors_and_prometheus(url: str, port: int) -> None:
+    objects = rendered("cluster", 'networkPolicy={"enabled": true}', f'prometheus={{"url": "{url}"}}')
+    _, predictors, prometheus = only(objects, "NetworkPolicy")["spec"]["egress"]
+    [to] = predictors["to"]
+    assert to["podSelector"]["matchExpressions"] == [{"key": names.LABEL_MODEL, "operator": "Exists"}]
+    assert predictors["ports"] == [{"port": names.HTTP_PORT, "protocol": "TCP"}]
+    assert prometheus["ports"] == [{"port": port, "protocol": "TCP"}]
+
+
+def test_without_prometheus_the_network_policy_opens_nothing_for_it() -> None:
+    policy = only(rendered("cluster", 'networkPolicy={"enabled": true}'), "NetworkPolicy")
+    assert len(policy["spec"]["egress"]) == 2
 
 
 def test_probes_ask_what_the_operator_answers() -> None:
@@ -181,8 +214,8 @@ def test_the_release_can_have_any_name() -> None:
     done = _helm(
         "template", "edge", str(CHART), "--kube-version", KUBERNETES, "-f", str(CHART / "ci" / "cluster-values.yaml")
     )
-    names = {one["metadata"]["name"] for one in yaml.safe_load_all(done.stdout) if one}
-    assert "edge-dialogue-operator" in names
+    found = {one["metadata"]["name"] for one in yaml.safe_load_all(done.stdout) if one}
+    assert "edge-dialogue-operator" in found
 
 
 WRONG = {
@@ -202,6 +235,8 @@ WRONG = {
     "/imagePullPolicy": '"Sometimes"',
     "/imagePullSecrets/0": '["registry"]',
     "/networkPolicy/enabled": '{"enabled": 1}',
+    "/prometheus/url": '{"url": "prometheus:9090"}',
+    "'adress'": '{"adress": "http://p"}',
     "'replicaCount'": "2",
 }
 
@@ -209,7 +244,8 @@ WRONG = {
 @pytest.mark.parametrize("field", WRONG)
 def test_a_wrong_value_is_refused_and_named(field: str) -> None:
     value = WRONG[field]
-    top = "gateway" if field == "'clas'" else re.sub(r"[^A-Za-z].*", "", field.strip("'/"))
+    inside = {"'clas'": "gateway", "'adress'": "prometheus"}
+    top = inside.get(field) or re.sub(r"[^A-Za-z].*", "", field.strip("'/"))
     values = CHART / "ci" / "cluster-values.yaml"
     done = _helm(
         "template", "x", str(CHART), "--kube-version", KUBERNETES, "-f", str(values), "--set-json", f"{top}={value}"
@@ -255,12 +291,12 @@ def test_the_publishing_job_passes_the_restricted_profile() -> None:
     assert list(violations(job["spec"]["template"]["spec"])) == []
 
 
-def test_the_job_publishes_what_the_upgrade_serves() -> None:
+@pytest.mark.parametrize("sample", ["upgrade", "bad-upgrade"])
+def test_the_job_publishes_what_the_upgrades_serve(sample: str) -> None:
     claim, job = documents(SAMPLES / "publish.yaml")
-    [upgrade] = documents(SAMPLES / "upgrade.yaml")
-    [container] = job["spec"]["template"]["spec"]["containers"]
-    target = container["args"][3].removeprefix("/mnt/models")
-    assert upgrade["spec"]["model"] == {
-        "uri": f"pvc://{claim['metadata']['name']}{target}",
-        "version": container["args"][5],
-    }
+    [upgrade] = documents(SAMPLES / f"{sample}.yaml")
+    model = upgrade["spec"]["model"]
+    containers = job["spec"]["template"]["spec"]["containers"]
+    published = [one["args"][3].removeprefix("/mnt/models") for one in containers]
+    assert model["uri"].removeprefix(f"pvc://{claim['metadata']['name']}") in published
+    assert model["uri"].endswith(f"/{model['version']}")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dialogue_operator.api.crd import crd as printed
 from dialogue_operator.api.dialogue_model import DialogueModel
 from dialogue_operator.cluster.preflight import NEEDED
 from dialogue_operator.render.container import container, pod_fields
@@ -115,7 +116,7 @@ def test_an_upgrade_brings_the_crd_up_to_date(release: ApiServer) -> None:
     )
     _helm(release, "upgrade", "--set", "replicas=1")
     found = json.loads(release.kubectl("get", crd, "-o", "json"))["spec"]["versions"][0]
-    assert len(found["additionalPrinterColumns"]) == 10
+    assert found["additionalPrinterColumns"] == printed()["spec"]["versions"][0]["additionalPrinterColumns"]
 
 
 def _pods() -> dict[str, dict[str, Any]]:
@@ -124,11 +125,11 @@ def _pods() -> dict[str, dict[str, Any]]:
     chart = yaml.safe_load_all(subprocess.run(helm, capture_output=True, text=True, check=True).stdout)
     [operator] = [one["spec"]["template"]["spec"] for one in chart if one and one["kind"] == "Deployment"]
     [job] = [one["spec"]["template"]["spec"] for one in documents(SAMPLES / "publish.yaml") if one["kind"] == "Job"]
-    [publisher] = job["containers"]
+    containers = [{**one, "image": "example.com/predictor:1"} for one in job["containers"]]
     return {
         "operator": operator,
         "predictor": _predictor(model(spec__runtime__image="example.com/predictor:1")),
-        "publisher": {**job, "containers": [{**publisher, "image": "example.com/predictor:1"}]},
+        "publisher": {**job, "containers": containers},
     }
 
 

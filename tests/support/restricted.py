@@ -11,7 +11,7 @@ def violations(pod: dict[str, Any]) -> Iterator[str]:
         if pod.get(key):
             yield key
     for volume in pod.get("volumes", []):
-        if not {"emptyDir", "configMap", "projected", "persistentVolumeClaim"} & volume.keys():
+        if not {"emptyDir", "configMap", "projected", "persistentVolumeClaim", "secret"} & volume.keys():
             yield f"volume {volume['name']}"
     for container in pod["containers"] + pod.get("initContainers", []):
         own = container.get("securityContext", {})

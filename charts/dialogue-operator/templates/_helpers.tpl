@@ -47,4 +47,27 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - apiGroups: [""]
   resources: [events]
   verbs: [list, create]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [list, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [list, create, patch, delete]
+{{- /* Of KEDA, where it is installed. */}}
+- apiGroups: [keda.sh]
+  resources: [scaledobjects]
+  verbs: [list, create, patch, delete]
+- apiGroups: [http.keda.sh]
+  resources: [httpscaledobjects]
+  verbs: [list, create, patch, delete]
+{{- end -}}
+
+{{/* The port of Prometheus: the one in its URL, else that of its scheme. */}}
+{{- define "dialogue-operator.prometheus-port" -}}
+{{- $authority := regexReplaceAll "^https?://([^/]+).*$" .Values.prometheus.url "${1}" -}}
+{{- if regexMatch ":[0-9]+$" $authority }}{{ regexFind "[0-9]+$" $authority }}
+{{- else }}{{ ternary 443 80 (hasPrefix "https:" .Values.prometheus.url) }}{{ end -}}
 {{- end -}}

@@ -1,6 +1,7 @@
 """What an operator process is told: by its flags or its environment, once, at start."""
 
 import os
+import re
 import socket
 import uuid
 from collections.abc import Mapping
@@ -32,6 +33,8 @@ class Settings:
     identity: str = field(default_factory=lambda: f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}")
     lease_timing: LeaseTiming = field(default_factory=LeaseTiming)
     limits: Limits = field(default_factory=Limits)
+    prometheus_url: str = ""  # empty: gates read the predictors' own metrics pages
+    prometheus_token_file: Path | None = None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -61,6 +64,8 @@ class Settings:
             resync_seconds=_number(env, "RESYNC_SECONDS", cls.resync_seconds),
             lease_timing=timing,
             limits=Limits(reads_per_second=reads, writes_per_second=writes),
+            prometheus_url=_url(env, "PROMETHEUS_URL"),
+            prometheus_token_file=Path(token) if (token := env.get(f"{PREFIX}PROMETHEUS_TOKEN_FILE")) else None,
         )
 
 
@@ -68,6 +73,14 @@ def _required(env: Mapping[str, str], name: str) -> str:
     if not (value := env.get(PREFIX + name)):
         raise ValueError(f"{PREFIX}{name} is not set")
     return value
+
+
+def _url(env: Mapping[str, str], name: str) -> str:
+    """Empty where it is not set."""
+    text = env.get(PREFIX + name, "").strip()
+    if text and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", text):
+        raise ValueError(f"{PREFIX}{name} is {text!r}; it must be like http://prometheus.monitoring:9090")
+    return text.rstrip("/")
 
 
 def _number(env: Mapping[str, str], name: str, default: float) -> float:
