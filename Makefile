@@ -67,6 +67,27 @@ test-cluster: setup  ## the operator against a real API server with the real KSe
 test-e2e: setup  ## the demo, and what must hold on it: pods, traffic, upgrades (root)
 	$(BIN)/python -m pytest -m e2e
 
+test-scale: setup  ## autoscaling with KEDA on a local cluster; long, and apart from `test` (root)
+	$(BIN)/python -m scale $(PARTS)
+
+test-rollouts: setup  ## rollouts on a real cluster under load, good and bad, and what they cost; 20 minutes (root)
+	$(BIN)/python -m rollouts
+
+explore: setup  ## every state that small rollouts can get into, each decision judged; minutes on one core
+	$(BIN)/python -m bench.exploration
+
+bench-operator: setup  ## what a thousand DialogueModels cost the operator; 10 minutes (root); ARGS="--models 100"
+	$(BIN)/python -m bench.operator $(ARGS)
+
+bench-gates: setup  ## how often simulated rollouts end wrongly, by our gates and by others' rules; minutes on one core
+	$(BIN)/python -m bench.gates $(ARGS)
+
+chaos: setup  ## dice throw faults at rollouts: make chaos SEED=1 MINUTES=10, or EPISODE=7 to replay one (root)
+	$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(EPISODE),--episode $(EPISODE))
+
+crash-points: setup  ## every write of every story with a crash, a lost answer, a late arrival; 10 minutes (root)
+	$(BIN)/python -m chaos.crash_points $(ARGS)
+
 train-default: setup  ## train the default bundle: make train-default DATA=folder-of-corpora
 	@test -n "$(DATA)" || { echo "train-default: name the corpora: make train-default DATA=folder"; exit 1; }
 	$(BIN)/dialogue train finetune --data $(DATA) --out build/default

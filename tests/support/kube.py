@@ -1,4 +1,7 @@
-"""A proxy before a real API server that counts, delays, refuses, and can end its client at the n-th write."""
+"""A proxy before a real API server that counts, delays, refuses, and can end its client at the n-th write.
+
+One proxy for each client: then whatever comes by is known to be that client's.
+"""
 
 import asyncio
 import base64
@@ -23,10 +26,11 @@ HOP = frozenset({"host", "content-length", "transfer-encoding", "connection", "a
 
 @dataclass(frozen=True)
 class Write:
-    """One write as it came by."""
+    """One write as it came by, or the resourceVersion that the API server gave it."""
 
     verb: str
     path: str
+    version: int = 0
 
     def __str__(self) -> str:
         return f"{self.verb} {self.path}"
@@ -47,14 +51,38 @@ class Proxy:
     def __init__(self, upstream: "Upstream") -> None:
         self.url = ""
         self.writes: list[Write] = []
-        self.broken: Literal["", "refuse", "hang"] = ""  # for all requests that `breaks` picks
+        self.done: list[Write] = []  # those that the API server carried out
+        self.hold: Callable[[str, str], bool] = lambda verb, path: (
+            False
+        )  # these writes wait on the way, as long as it holds
+        self.held = 0
+        self.watches: Literal["", "stall", "gone", "error"] = ""  # what becomes of watches, of those that run, too
+        self.broken: Literal["", "refuse", "hang", "unheard"] = ""  # for all requests that `breaks` picks
         self.breaks: Callable[[str, str], bool] = lambda verb, path: True
         self.status = 0  # answer these with this status instead
         self.retry_after = ""
+        self.spoilt = 0
+        self.reads: list[str] = []  # their paths, but for watches
         self._trap: Trap | None = None
         self._upstream = upstream
         self._loop = asyncio.new_event_loop()
         self._over = asyncio.Event()
+        self._streams: set[asyncio.WriteTransport] = set()
+
+    @property
+    def watching(self) -> int:
+        """Watches that run."""
+        return len(self._streams)
+
+    def spoil_watches(self, how: Literal["", "stall", "gone", "error"]) -> None:
+        """From now on: nothing comes any more, or the connection ends and the next one begins with an error."""
+        self.watches = how
+        if how != "stall":
+            self._loop.call_soon_threadsafe(self._cut)
+
+    def _cut(self) -> None:
+        for stream in tuple(self._streams):
+            stream.abort()
 
     def arm(self, trap: Trap | None) -> None:
         self.writes.clear()
@@ -93,16 +121,14 @@ class Proxy:
 
     async def _handle(self, request: web.Request, session: aiohttp.ClientSession) -> web.StreamResponse:
         path = request.path
-        if (self.broken or self.status) and self.breaks(request.method, path):
-            if self.broken == "hang":
-                await self._over.wait()
-            if self.broken:
-                return _abort(request)
-            headers = {"Retry-After": self.retry_after} if self.retry_after else {}
-            return web.json_response(
-                {"kind": "Status", "message": "made up by a test"}, status=self.status, headers=headers
-            )
+        if "watch" in request.query and self.watches in ("gone", "error"):
+            return await self._spoil(request)
+        picked = bool(self.broken or self.status) and self.breaks(request.method, path)
+        if picked and self.broken != "unheard":
+            return await self._refuse(request)
         if request.method == "GET":
+            if "watch" not in request.query:
+                self.reads.append(path)
             return await self._forward(request, session, await request.read())
         body = await request.read()
         if any(word in path for word in NOT_COUNTED):
@@ -112,18 +138,65 @@ class Proxy:
         if trap and trap.moment == "before":
             trap.spring()
             return _abort(request)
+        while self.hold(request.method, path):
+            self.held += 1
+            await asyncio.sleep(0.02)
+        try:
+            response = await self._send(request, session, body)
+        except (aiohttp.ClientError, ConnectionError):
+            return _abort(request)
         if trap and trap.moment == "unheard":
-            async with session.request(
-                request.method, self._upstream.url + request.path_qs, **_copy(request, body)
-            ) as reply:
-                await reply.read()
             trap.spring()
             return _abort(request)
-        response = await self._forward(request, session, body)
+        if picked:
+            return _abort(request)
         if trap:
+            await response.prepare(request)
             await response.write_eof()
             trap.spring()
         return response
+
+    async def _refuse(self, request: web.Request) -> web.StreamResponse:
+        if self.broken == "hang":
+            await self._over.wait()
+        if self.broken:
+            return _abort(request)
+        headers = {"Retry-After": self.retry_after} if self.retry_after else {}
+        said = {"kind": "Status", "message": "made up by a test"}
+        return web.json_response(said, status=self.status, headers=headers)
+
+    async def _send(self, request: web.Request, session: aiohttp.ClientSession, body: bytes) -> web.Response:
+        """A write, whole; what the API server did is noted, whether or not the client hears of it."""
+        url = self._upstream.url + request.path_qs
+        async with session.request(request.method, url, **_copy(request, body)) as reply:
+            text = await reply.read()
+            if reply.status < 400:
+                version = (json.loads(text).get("metadata") or {}).get("resourceVersion", "0")
+                self.done.append(Write(request.method, request.path, int(version)))
+            headers = {k: v for k, v in reply.headers.items() if k.lower() not in HOP}
+            return web.Response(status=reply.status, headers=headers, body=text)
+
+    async def _spoil(self, request: web.Request) -> web.StreamResponse:
+        self.spoilt += 1
+        code, reason = (410, "Expired") if self.watches == "gone" else (500, "InternalError")
+        said = {"kind": "Status", "code": code, "reason": reason, "message": "made up by a test"}
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        await response.write(json.dumps({"type": "ERROR", "object": said}).encode() + b"\n")
+        return response
+
+    async def _stream(self, request: web.Request, reply: aiohttp.ClientResponse, response: web.StreamResponse) -> None:
+        """A watch, for as long as nobody spoils it; one that stalls stays open and silent."""
+        if request.transport is not None:
+            self._streams.add(request.transport)
+        try:
+            async for chunk in reply.content.iter_any():
+                while self.watches == "stall":  # noqa: ASYNC110 - tests set it from another thread
+                    await asyncio.sleep(0.05)
+                await response.write(chunk)
+        finally:
+            if request.transport is not None:
+                self._streams.discard(request.transport)
 
     async def _forward(self, request: web.Request, session: aiohttp.ClientSession, body: bytes) -> web.StreamResponse:
         """Streams, so that watches pass."""
@@ -135,6 +208,9 @@ class Proxy:
                 headers = {k: v for k, v in reply.headers.items() if k.lower() not in HOP}
                 response = web.StreamResponse(status=reply.status, headers=headers)
                 await response.prepare(request)
+                if "watch" in request.query:
+                    await self._stream(request, reply, response)
+                    return response
                 async for chunk in reply.content.iter_any():
                     await response.write(chunk)
                 return response

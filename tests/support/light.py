@@ -32,6 +32,13 @@ class Light:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def stop(self, part: str) -> None:
+        """A part of the cluster, such as kserve-manager."""
+        _cluster("stop", part)
+
+    def again(self, part: str) -> None:
+        _cluster("again", part)
+
     def apply(self, *objects: Json) -> None:
         self.kubectl("apply", "-f", "-", stdin="\n---\n".join(map(json.dumps, objects)))
 

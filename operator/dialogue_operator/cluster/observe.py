@@ -16,16 +16,23 @@ from dialogue_operator.cluster.errors import Forbidden
 from dialogue_operator.cluster.failures import failure_of, waits_for_volumes
 from dialogue_operator.cluster.hosts import HostSurvey, claim_of, host_of
 from dialogue_operator.cluster.resources import (
+    AUTOSCALER,
+    BUDGET,
     DEPLOYMENT,
     EVENT,
+    HTTP_SCALED_OBJECT,
     INFERENCE_SERVICE,
     POD,
     ROUTES,
+    SCALED_OBJECT,
     SERVING_RUNTIME,
     controller_uid,
 )
 from dialogue_operator.cluster.routes import observed_route
+from dialogue_operator.render.capabilities import Capabilities
+from dialogue_operator.render.objects import needs_helpers
 from dialogue_operator.render.routes import GatewayRef
+from dialogue_operator.render.scaler import scaling_problem
 from dialogue_operator.rollout.observed import Observed, ObservedRevision
 
 
@@ -38,14 +45,22 @@ class Sight:
     deployments: Mapping[str, Json]  # revision → the Deployment that KServe made for it
 
 
-async def observe(client: KubeClient, model: DialogueModel, gateway: GatewayRef, survey: HostSurvey) -> Sight:
+async def observe(
+    client: KubeClient,
+    model: DialogueModel,
+    gateway: GatewayRef,
+    survey: HostSurvey,
+    capabilities: Capabilities = Capabilities(),  # noqa: B008 - frozen
+) -> Sight:
     """Raises ApiError where the world cannot be read; missing permission to read pods only costs their reasons."""
     ours = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, names.LABEL_MODEL: model.name}
     lists = (
         client.list(resource, model.namespace, ours) for resource in (INFERENCE_SERVICE, SERVING_RUNTIME, DEPLOYMENT)
     )
     finds = (client.find(resource, model.namespace, model.name) for resource in ROUTES)
-    (services, runtimes, deployments), routes = await asyncio.gather(asyncio.gather(*lists), asyncio.gather(*finds))
+    (services, runtimes, deployments), routes, previews, helpers = await asyncio.gather(
+        asyncio.gather(*lists), asyncio.gather(*finds), _previews(client, model), _helpers(client, model, capabilities)
+    )
     by_revision = _of(model, services)
     all_revisions = {**_of(model, runtimes), **by_revision}
     sizes = {_revision(d): d for d in deployments if controller_uid(d) in {_uid(s) for s in by_revision.values()}}
@@ -59,12 +74,36 @@ async def observe(client: KubeClient, model: DialogueModel, gateway: GatewayRef,
         revisions=revisions,
         routes=tuple(observed_route(model, gateway, route) for route in own.values()),
         routes_wanted=len(ROUTES),
+        scaling_problem=scaling_problem(model, capabilities),
+        can_sleep=capabilities.sleep,
+        previews=tuple(observed_route(model, gateway, route) for _, route in previews),
         host_conflict=await _rival(model, gateway, survey, found, own),
     )
     kept = [(INFERENCE_SERVICE.kind, s) for s in services] + [(SERVING_RUNTIME.kind, r) for r in runtimes]
     kept = [(kind, item) for kind, item in kept if controller_uid(item) == model.uid]
-    objects = {(kind, item["metadata"]["name"]): item for kind, item in [*kept, *own.items()]}
+    objects = {(kind, item["metadata"]["name"]): item for kind, item in [*kept, *own.items(), *previews, *helpers]}
     return Sight(observed, objects, sizes)
+
+
+async def _previews(client: KubeClient, model: DialogueModel) -> list[tuple[str, Json]]:
+    """The preview host's routes, where there may be any."""
+    if model.spec.rollout.strategy != "BlueGreen" and not model.status.preview_url:
+        return []
+    name = names.preview_name(model.name)
+    found = [(resource.kind, await client.find(resource, model.namespace, name)) for resource in ROUTES]
+    return [(kind, route) for kind, route in found if route and controller_uid(route) == model.uid]
+
+
+async def _helpers(client: KubeClient, model: DialogueModel, capabilities: Capabilities) -> list[tuple[str, Json]]:
+    """Autoscalers and disruption budgets, where there may be any."""
+    if not (model.status.helped or needs_helpers(model)):
+        return []
+    ours = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, names.LABEL_MODEL: model.name}
+    kinds = [AUTOSCALER, BUDGET]
+    kinds += [SCALED_OBJECT] if capabilities.keda else []
+    kinds += [HTTP_SCALED_OBJECT] if capabilities.http_addon else []
+    found = await asyncio.gather(*(client.list(kind, model.namespace, ours) for kind in kinds))
+    return [(k.kind, o) for k, items in zip(kinds, found, strict=True) for o in items if controller_uid(o) == model.uid]
 
 
 def _of(model: DialogueModel, items: list[Json]) -> dict[str, Json]:

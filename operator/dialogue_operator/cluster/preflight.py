@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dialogue_operator import names
 from dialogue_operator.api.base import Json
 from dialogue_operator.cluster.client import KubeClient
-from dialogue_operator.cluster.resources import REQUIRED, RULES_REVIEW
+from dialogue_operator.cluster.resources import HTTP_SCALED_OBJECT, REQUIRED, RULES_REVIEW, SCALED_OBJECT
 
 _SERVING, _GATEWAY = "serving.kserve.io", "gateway.networking.k8s.io"
+KEPT = ("list", "create", "patch", "delete")
 NEEDED = (
     (names.GROUP, names.PLURAL, ("get", "list", "watch")),
     (names.GROUP, f"{names.PLURAL}/status", ("patch",)),
@@ -23,7 +24,12 @@ NEEDED = (
     ("apps", "deployments/scale", ("patch",)),
     ("", "pods", ("list",)),
     ("", "events", ("list", "create")),
+    ("", "configmaps", ("get",)),
+    ("autoscaling", "horizontalpodautoscalers", KEPT),
+    ("policy", "poddisruptionbudgets", KEPT),
 )
+# Asked for where the API is there.
+OPTIONAL = {SCALED_OBJECT: KEPT, HTTP_SCALED_OBJECT: KEPT}
 
 
 async def missing_apis(client: KubeClient) -> list[str]:
@@ -35,6 +41,7 @@ async def missing_apis(client: KubeClient) -> list[str]:
 
 async def missing_permissions(client: KubeClient, namespaces: Sequence[str]) -> list[str]:
     """What RBAC does not grant us, as `verb group/resource`; of all namespaces when none is named."""
+    needed = [*NEEDED, *await _optional(client)]
     missing: set[str] = set()
     for namespace in namespaces or ("default",):
         body = {"apiVersion": RULES_REVIEW.api_version, "kind": RULES_REVIEW.kind, "spec": {"namespace": namespace}}
@@ -42,9 +49,18 @@ async def missing_permissions(client: KubeClient, namespaces: Sequence[str]) -> 
         if status.get("incomplete"):  # an authorizer that cannot list its rules: the calls themselves will tell
             continue
         rules = status.get("resourceRules", [])
-        for group, resource, verbs in NEEDED:
+        for group, resource, verbs in needed:
             missing |= {f"{v} {resource}.{group}".rstrip(".") for v in verbs if not _granted(rules, group, resource, v)}
     return sorted(missing)
+
+
+async def _optional(client: KubeClient) -> list[tuple[str, str, tuple[str, ...]]]:
+    served = await asyncio.gather(*(client.discover(resource.api_version) for resource in OPTIONAL))
+    return [
+        (r.group, r.plural, verbs)
+        for (r, verbs), found in zip(OPTIONAL.items(), served, strict=True)
+        if r.plural in found
+    ]
 
 
 def _granted(rules: Sequence[Json], group: str, resource: str, verb: str) -> bool:

@@ -40,6 +40,11 @@ GRPC_ROUTE = Resource("gateway.networking.k8s.io/v1", "GRPCRoute", "grpcroutes")
 DEPLOYMENT = Resource("apps/v1", "Deployment", "deployments")
 POD = Resource("v1", "Pod", "pods")
 EVENT = Resource("v1", "Event", "events")
+CONFIG_MAP = Resource("v1", "ConfigMap", "configmaps")
+AUTOSCALER = Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+BUDGET = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+SCALED_OBJECT = Resource("keda.sh/v1alpha1", "ScaledObject", "scaledobjects")
+HTTP_SCALED_OBJECT = Resource("http.keda.sh/v1alpha1", "HTTPScaledObject", "httpscaledobjects")
 LEASE = Resource("coordination.k8s.io/v1", "Lease", "leases")
 RULES_REVIEW = Resource("authorization.k8s.io/v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews")
 
@@ -47,7 +52,11 @@ ROUTES = (HTTP_ROUTE, GRPC_ROUTE)
 CHILDREN = (INFERENCE_SERVICE, DEPLOYMENT, *ROUTES)  # what rings when it changes
 REQUIRED = (DIALOGUE_MODEL, INFERENCE_SERVICE, SERVING_RUNTIME, *ROUTES)  # APIs that must be served before we start
 
-_BY_KIND = {r.kind: r for r in (DIALOGUE_MODEL, INFERENCE_SERVICE, SERVING_RUNTIME, *ROUTES, DEPLOYMENT, LEASE)}
+_WRITTEN = (
+    DIALOGUE_MODEL, INFERENCE_SERVICE, SERVING_RUNTIME, *ROUTES, DEPLOYMENT, LEASE, AUTOSCALER, BUDGET, SCALED_OBJECT,
+    HTTP_SCALED_OBJECT,
+)  # fmt: skip
+_BY_KIND = {resource.kind: resource for resource in _WRITTEN}
 
 
 def resource_of(manifest: Json) -> Resource:

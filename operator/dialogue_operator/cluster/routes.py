@@ -1,5 +1,6 @@
-"""A live HTTPRoute or GRPCRoute, reduced to where it sends conversations and whether the gateway took it."""
+"""A route as it was read, reduced to where it sends conversations and whether the gateway took it."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 
@@ -15,16 +16,19 @@ TAKEN = ("Accepted", "ResolvedRefs")
 
 
 def observed_route(model: DialogueModel, gateway: GatewayRef, route: Json) -> ObservedRoute:
-    weights: Counter[str] = Counter()
     named: set[str] = set()
+    weights: Counter[str] = Counter()
     for rule in route["spec"].get("rules", []):
+        by_pods: dict[str, int] = {}
         for backend in rule.get("backendRefs", []):
-            revision = _revision(model.name, backend["name"])
-            named.add(revision)
-            if not _is_pin(rule) and backend.get("weight", 1):
-                weights[revision] += backend.get("weight", 1)
+            pods = _revision(model.name, backend["name"])
+            named.add(pods)
+            by_pods[pods] = by_pods.get(pods, 0) + backend.get("weight", 1)
+        if not _is_pin(rule):
+            weights.update(_by_revision(by_pods, _arms(rule)))
     accepted, problem = _verdict(route, gateway)
-    return ObservedRoute(dict(weights), frozenset(named - {STRANGER}), accepted, problem)
+    shares = {revision: weight for revision, weight in weights.items() if weight}
+    return ObservedRoute(shares, frozenset(named - {STRANGER}), accepted, problem)
 
 
 def _revision(model: str, backend: str) -> str:
@@ -36,6 +40,26 @@ def _revision(model: str, backend: str) -> str:
 def _is_pin(rule: Json) -> bool:
     headers = [header for match in rule.get("matches", []) for header in match.get("headers", [])]
     return any(header["name"].lower() == names.HEADER_REVISION for header in headers)
+
+
+def _by_revision(by_pods: dict[str, int], arms: Json) -> dict[str, int]:
+    """Weights of pods, divided among the revisions that run in them."""
+    found: dict[str, int] = {}
+    for pods, weight in by_pods.items():
+        variants = {arm["revision"]: round(weight * arm["weight"] / 100) for arm in arms.get(pods, [])}
+        found |= variants | {pods: weight - sum(variants.values())}
+    return found
+
+
+def _arms(rule: Json) -> Json:
+    for one in rule.get("filters", []):
+        for header in one.get("requestHeaderModifier", {}).get("set", []):
+            if header["name"].lower() == names.HEADER_ARMS:
+                try:
+                    return dict(json.loads(header["value"]))
+                except ValueError:  # somebody else's words: the route will be written anew
+                    return {}
+    return {}
 
 
 def _verdict(route: Json, gateway: GatewayRef) -> tuple[bool, str]:

@@ -1,4 +1,4 @@
-"""kopf as a doorbell and nothing more: every event is one `ring(key)`, here and nowhere else.
+"""kopf as a doorbell and nothing more: every event is one `ring`, here and nowhere else.
 
 `on.event` alone: no finalizers, no annotations, no timers, no daemons. An annotation on an InferenceService would be
 copied into its pods and restart them. A handler cannot fail, for kopf would not try it again.
@@ -13,6 +13,7 @@ from typing import Any
 import kopf
 
 from dialogue_operator import names
+from dialogue_operator.cluster.client import PAGE
 from dialogue_operator.cluster.credentials import Credentials
 from dialogue_operator.cluster.resources import CHILDREN, DIALOGUE_MODEL, Resource
 from dialogue_operator.controller.queue import Key
@@ -20,7 +21,7 @@ from dialogue_operator.controller.queue import Key
 LOGIN_MINUTES = 10  # kopf reads tokens again only when they expire
 OURS = f"{names.LABEL_MANAGED_BY}={names.FIELD_MANAGER}"
 
-Ring = Callable[[Key], None]
+Ring = Callable[[Key, Resource, tuple[str, str], str], None]  # whose, and what: kind, (namespace, name), version
 Login = Callable[[], Awaitable[Credentials]]
 
 
@@ -51,6 +52,7 @@ def kopf_settings() -> Any:
     s.watching.connect_timeout = 5
     s.watching.inactivity_timeout = 70
     s.watching.reconnect_backoff = 1.0
+    s.watching.chunk_size = PAGE  # or each kind is in memory as a whole, and all kinds at the same time
     for child in CHILDREN:
         s.watching.label_selectors[child.group, child.version, child.plural] = OURS
     s.networking.connect_timeout = 5
@@ -84,19 +86,18 @@ def doorbells(ring: Ring, login: Login) -> Any:
             expiration=datetime.now(UTC) + timedelta(minutes=LOGIN_MINUTES),
         )
 
-    async def model(name: str, namespace: str, **_: Any) -> None:
-        ring((namespace, name))
+    def bell(resource: Resource) -> Callable[..., Awaitable[None]]:
+        async def handler(
+            event: dict[str, Any], name: str, namespace: str, labels: dict[str, str], meta: dict[str, Any], **_: Any
+        ) -> None:
+            owner = name if resource is DIALOGUE_MODEL else labels.get(names.LABEL_MODEL)
+            if owner:
+                version = "" if event["type"] == "DELETED" else str(meta.get("resourceVersion", ""))
+                ring((namespace, owner), resource, (namespace, name), version)
 
-    async def child(namespace: str, labels: dict[str, str], **_: Any) -> None:
-        if owner := labels.get(names.LABEL_MODEL):
-            ring((namespace, owner))
+        return handler
 
     kopf.on.login(registry=registry)(enter)
-    _on_event(registry, DIALOGUE_MODEL, model)
-    for resource in CHILDREN:
-        _on_event(registry, resource, child)
+    for resource in (DIALOGUE_MODEL, *CHILDREN):
+        kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)(bell(resource))
     return registry
-
-
-def _on_event(registry: Any, resource: Resource, handler: Callable[..., Awaitable[None]]) -> None:
-    kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)(handler)

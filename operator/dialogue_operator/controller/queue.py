@@ -25,15 +25,20 @@ async def wait_until(changed: asyncio.Event, seconds: float | None) -> None:
 
 
 class WorkQueue:
-    """Keys come out in the order in which they fell due: a key that rings all day waits behind all others."""
+    """Keys come out in the order in which they fell due: a key that rings all day waits behind all others.
+
+    Of keys whose last attempt failed, at most `most_failing` are at work at once: attempts that hang would otherwise
+    take all workers from the healthy ones.
+    """
 
     def __init__(
         self,
         clock: Callable[[], float],
         wait: Callable[[asyncio.Event, float | None], Awaitable[None]] = wait_until,
         jitter: Callable[[], float] = lambda: random.uniform(0.8, 1.2),
+        most_failing: int = 5,
     ) -> None:
-        self._clock, self._wait, self._jitter = clock, wait, jitter
+        self._clock, self._wait, self._jitter, self._most_failing = clock, wait, jitter, most_failing
         self._heap: list[tuple[float, int, Key]] = []
         self._due: dict[Key, float] = {}  # entries of the heap that differ from it are stale
         self._count = itertools.count()
@@ -82,6 +87,11 @@ class WorkQueue:
         self._changed.set()
 
     @property
+    def running(self) -> frozenset[Key]:
+        """Keys at work."""
+        return frozenset(self._running)
+
+    @property
     def depth(self) -> int:
         """Keys that are due and wait."""
         now = self._clock()
@@ -89,8 +99,9 @@ class WorkQueue:
 
     @property
     def oldest_seconds(self) -> float:
-        """How long the longest waiting key has been due."""
-        return max(0.0, self._clock() - min(self._due.values(), default=self._clock()))
+        """How long the longest waiting key has been due; those that fail may have to wait for each other."""
+        now = self._clock()
+        return max(0.0, now - min((due for key, due in self._due.items() if key not in self._failures), default=now))
 
     def _take(self) -> Key | None:
         now, busy = self._clock(), []
@@ -100,7 +111,7 @@ class WorkQueue:
             due, _, key = entry
             if self._due.get(key) != due:
                 continue
-            if key in self._running:
+            if self._must_wait(key):
                 busy.append(entry)
                 continue
             del self._due[key]
@@ -110,8 +121,13 @@ class WorkQueue:
             heapq.heappush(self._heap, entry)
         return found
 
+    def _must_wait(self, key: Key) -> bool:
+        """Until some other key is done."""
+        crowded = len(self._running & self._failures.keys()) >= self._most_failing
+        return key in self._running or (crowded and key in self._failures)
+
     def _seconds_to_next(self) -> float | None:
-        """Until the first idle key falls due; keys at work announce themselves by `done`."""
+        """Until the first key that need not wait for another falls due; keys at work announce themselves by `done`."""
         now = self._clock()
-        waits = [due - now for key, due in self._due.items() if key not in self._running]
+        waits = [due - now for key, due in self._due.items() if not self._must_wait(key)]
         return max(0.0, min(waits)) if waits else None

@@ -8,7 +8,7 @@ server refused last, and how long a rollout has kept us busy.
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
@@ -18,21 +18,33 @@ from dialogue_operator.api.dialogue_model import DialogueModel
 from dialogue_operator.api.status import DialogueModelStatus
 from dialogue_operator.cluster.announce import event_of
 from dialogue_operator.cluster.apply import apply
+from dialogue_operator.cluster.capabilities import CapabilitySurvey
 from dialogue_operator.cluster.client import KubeClient
 from dialogue_operator.cluster.errors import ApiError, Forbidden, Invalid, NotFound
+from dialogue_operator.cluster.evidence import Source
+from dialogue_operator.cluster.golden import run_golden
 from dialogue_operator.cluster.hosts import HostSurvey
-from dialogue_operator.cluster.observe import Sight, observe
+from dialogue_operator.cluster.observe import observe
 from dialogue_operator.cluster.resources import DIALOGUE_MODEL
 from dialogue_operator.controller.queue import Key
 from dialogue_operator.controller.settings import Settings
 from dialogue_operator.controller.telemetry import Metrics
 from dialogue_operator.rollout.conditions import condition
 from dialogue_operator.rollout.machine import decide
-from dialogue_operator.rollout.observed import Failure
+from dialogue_operator.rollout.observed import Failure, Observed
 from dialogue_operator.rollout.plan import Announcement, Decision
+from dialogue_operator.rollout.questions import questions
 from dialogue_operator.rollout.timing import format_time, parse_time
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a decision asks besides the API server's objects."""
+
+    source: Source
+    capabilities: CapabilitySurvey
 
 
 class Reconciler:
@@ -42,9 +54,11 @@ class Reconciler:
         survey: HostSurvey,
         settings: Settings,
         metrics: Metrics,
+        around: Surroundings,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._client, self._survey, self._settings, self._metrics, self._now = client, survey, settings, metrics, now
+        self._around = around
         self._refused: dict[Key, Failure] = {}
         self._busy: dict[Key, float] = {}
 
@@ -62,14 +76,15 @@ class Reconciler:
             await self._complain(manifest, "Accepted", "SpecInvalid", _fields(error))
             return None
         try:
-            sight = await observe(self._client, model, self._settings.gateway, self._survey)
+            capabilities = await self._around.capabilities.now()
+            sight = await observe(self._client, model, self._settings.gateway, self._survey, capabilities)
         except (Forbidden, NotFound) as error:
             await self._complain(manifest, "Progressing", _word(error), str(error))
             raise
-        decision = self._decide(model, sight, key)
+        decision = self._decide(model, await self._asked(model, sight.observed), key)
         await self._record(manifest, decision.status.to_json())
         try:
-            await apply(self._client, model, decision.plan, self._settings.gateway, sight)
+            await apply(self._client, model, decision.plan, self._settings.gateway, sight, capabilities)
             if decision.plan.traffic and len(sight.observed.routes) < sight.observed.routes_wanted:
                 self._survey.forget()
         except (Forbidden, Invalid, NotFound) as error:
@@ -81,8 +96,22 @@ class Reconciler:
         self._account(key, decision, seconds)
         return 0.0 if self._refused.pop(key, None) else decision.wake_after
 
-    def _decide(self, model: DialogueModel, sight: Sight, key: Key) -> Decision:
-        observed = replace(sight.observed, refusal=self._refused.get(key))
+    async def _asked(self, model: DialogueModel, observed: Observed) -> Observed:
+        """With what no Kubernetes object says: what the revisions did, and what golden dialogues showed."""
+        asked = questions(model, model.status)
+        if asked.gates and asked.since:
+            found = await self._around.source.gather(
+                model, asked.revisions, asked.since, asked.rollout_id, asked.step, asked.gates
+            )
+            observed = replace(observed, evidence=found)
+        seen = observed.of(model.status, asked.golden)
+        if asked.golden and seen and seen.ready:
+            said = await run_golden(self._client, model, asked.golden, seen.revision)
+            observed = replace(observed, golden={asked.golden: said})
+        return observed
+
+    def _decide(self, model: DialogueModel, observed: Observed, key: Key) -> Decision:
+        observed = replace(observed, refusal=self._refused.get(key))
         settings = self._settings
         return decide(model, observed, self._now(), settings.predictor_image, settings.gateway.domain)
 

@@ -17,19 +17,23 @@ import kopf
 from aiohttp import web
 
 from dialogue_operator import __version__
+from dialogue_operator.cluster.capabilities import CapabilitySurvey, ScalingSettings
 from dialogue_operator.cluster.client import KubeClient
 from dialogue_operator.cluster.credentials import configuration, credentials
 from dialogue_operator.cluster.errors import ApiError
+from dialogue_operator.cluster.evidence import source_of
 from dialogue_operator.cluster.hosts import HostSurvey
 from dialogue_operator.cluster.preflight import missing_apis, missing_permissions
+from dialogue_operator.cluster.snapshot import Snapshot
 from dialogue_operator.controller.candidate import Candidate
 from dialogue_operator.controller.handlers import doorbells, kopf_settings
 from dialogue_operator.controller.health import Pulse, health_app
 from dialogue_operator.controller.queue import WorkQueue
-from dialogue_operator.controller.reconcile import Reconciler
+from dialogue_operator.controller.reconcile import Reconciler, Surroundings
+from dialogue_operator.controller.resync import Reconcile, Resync
 from dialogue_operator.controller.settings import Settings
 from dialogue_operator.controller.telemetry import Metrics, configure_logging
-from dialogue_operator.controller.workers import resync, work
+from dialogue_operator.controller.workers import work
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +55,7 @@ def run(settings: Settings) -> int:
 
 async def _main(settings: Settings) -> int:
     metrics, pulse = Metrics(), Pulse()
-    queue = WorkQueue(time.monotonic)
+    queue = WorkQueue(time.monotonic, most_failing=max(1, settings.workers // 2))
     metrics.watch_queue(lambda: queue.depth, lambda: queue.oldest_seconds)
     stopping = asyncio.Event()
     candidate = Candidate(settings, pulse.silence)
@@ -89,11 +93,21 @@ async def _lead(
     pulse.progress()
     metrics.leader.set(1)
     survey = HostSurvey(client, settings.gateway, settings.watch_namespaces, time.monotonic)
-    reconciler = Reconciler(client, survey, settings, metrics)
-    one = partial(work, queue, reconciler, settings.reconcile_seconds, metrics, pulse.progress)
+    around = Surroundings(
+        source_of(client, settings.prometheus_url, settings.prometheus_token_file),
+        CapabilitySurvey(client.discover, ScalingSettings(settings.prometheus_url)),
+    )
+    reconciler = Reconciler(client, survey, settings, metrics, around)
+
+    def over(snapshot: Snapshot) -> Reconcile:
+        then = snapshot.survey(settings.gateway, settings.watch_namespaces)
+        return Reconciler(snapshot, then, settings, metrics, around)
+
+    resync = Resync(client, queue, settings.watch_namespaces, reconciler, over, metrics)
+    one = partial(work, queue, resync, settings.reconcile_seconds, metrics, pulse.progress)
     workers = [asyncio.create_task(one()) for _ in range(settings.workers)]
-    resyncing = asyncio.create_task(resync(client, queue, settings.watch_namespaces, settings.resync_seconds, metrics))
-    ringing = asyncio.create_task(_ring(settings, queue, stopping))
+    resyncing = asyncio.create_task(resync.run(settings.resync_seconds))
+    ringing = asyncio.create_task(_ring(settings, resync, stopping))
     waiting = asyncio.create_task(stopping.wait())
     done, _ = await asyncio.wait({ringing, waiting, resyncing, *workers}, return_when=asyncio.FIRST_COMPLETED)
     lost = waiting not in done
@@ -120,10 +134,11 @@ async def _finish(workers: list[asyncio.Task[None]]) -> None:
         await asyncio.wait(busy, timeout=FINISH_SECONDS)
 
 
-async def _ring(settings: Settings, queue: WorkQueue, stopping: asyncio.Event) -> None:
+async def _ring(settings: Settings, resync: Resync, stopping: asyncio.Event) -> None:
     """kopf, embedded. It takes the process' signals when it starts, so they are taken back."""
+    await resync.first.wait()  # what its watches begin with is then known
     tasks = await kopf.spawn_tasks(
-        registry=doorbells(queue.add, lambda: credentials(settings.kubeconfig)),
+        registry=doorbells(resync.heard, lambda: credentials(settings.kubeconfig)),
         settings=kopf_settings(),
         standalone=True,
         clusterwide=not settings.watch_namespaces,

@@ -1,21 +1,17 @@
-"""Workers take keys from the queue; the resync puts every key there now and then, for no event can be relied on."""
+"""Workers take keys from the queue, and arrange for the next look at each."""
 
 import asyncio
 import logging
-import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
-from dialogue_operator.cluster.client import KubeClient
 from dialogue_operator.cluster.errors import ApiError, Conflict, NotLeading
-from dialogue_operator.cluster.resources import DIALOGUE_MODEL
 from dialogue_operator.controller.queue import Key, WorkQueue
 from dialogue_operator.controller.telemetry import Metrics
 
 log = logging.getLogger(__name__)
 
 Reconcile = Callable[[Key], Awaitable[float | None]]
-RESYNC_RETRY_SECONDS = 5.0
 
 
 async def work(
@@ -61,23 +57,6 @@ async def _attempt(queue: WorkQueue, key: Key, reconcile: Reconcile, limit_secon
     if wake_after is not None:
         queue.add(key, wake_after)
     return "ok"
-
-
-async def resync(
-    client: KubeClient, queue: WorkQueue, namespaces: Sequence[str], every_seconds: float, metrics: Metrics
-) -> None:
-    """List every DialogueModel, at once and then every so often, for ever."""
-    while True:
-        try:
-            for namespace in namespaces or ("",):
-                for item in await client.list(DIALOGUE_MODEL, namespace):
-                    queue.add((item["metadata"]["namespace"], item["metadata"]["name"]))
-        except ApiError as error:
-            log.warning("resync: %s", error)
-            await asyncio.sleep(RESYNC_RETRY_SECONDS)
-        else:
-            metrics.resync.set(time.time())
-            await asyncio.sleep(every_seconds * random.uniform(0.9, 1.1))
 
 
 def _about(key: Key) -> dict[str, object]:

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from dialogue_operator.api.spec import Generation
 from dialogue_operator.cluster.apply import includes, is_current
 from dialogue_operator.cluster.hosts import attaches_to
 from dialogue_operator.cluster.routes import observed_route
-from dialogue_operator.render.routes import GatewayRef, http_route
-from dialogue_operator.rollout.plan import Plan
+from dialogue_operator.render.routes import GatewayRef, routes
+from dialogue_operator.rollout.plan import Plan, Variant
 from support.objects import model
 
 Json = dict[str, Any]
@@ -18,9 +19,19 @@ OLD, NEW = "0000000a", "0000000b"
 TAKEN = ("Accepted", "ResolvedRefs")
 
 
-def live(traffic: dict[str, int], pinned: tuple[str, ...] = (), said: dict[str, str] | None = None) -> Json:
+def rendered(plan: Plan) -> Json:
+    """The HTTPRoute."""
+    return routes(model(), plan, GATEWAY)[0]
+
+
+def live(
+    traffic: dict[str, int],
+    pinned: tuple[str, ...] = (),
+    said: dict[str, str] | None = None,
+    variants: tuple[Variant, ...] = (),
+) -> Json:
     """A route as the server keeps it: with defaults, and with the gateway's verdict on generation 3."""
-    route = copy.deepcopy(http_route(model(), Plan(traffic=tuple(traffic.items()), pinned=pinned), GATEWAY))
+    route = copy.deepcopy(rendered(Plan((), variants, tuple(traffic.items()), pinned)))
     route["metadata"] |= {"generation": 3, "resourceVersion": "9", "labels": {**route["metadata"]["labels"], "x": "y"}}
     for rule in route["spec"]["rules"]:
         rule.setdefault("matches", [{"path": {"type": "PathPrefix", "value": "/"}}])
@@ -39,6 +50,24 @@ def test_weights_are_those_of_new_conversations_and_pins_are_only_named() -> Non
     assert route.weights == {NEW: 100}
     assert route.named == {OLD, NEW}
     assert route.accepted
+
+
+@pytest.mark.parametrize(
+    "weights", [{OLD: 70, NEW: 30}, {OLD: 67, NEW: 33}, {NEW: 100}, {OLD: 1, NEW: 6}, {OLD: 93, NEW: 7}]
+)
+def test_shares_of_revisions_in_the_same_pods_are_read_back_as_they_were_written(weights: dict[str, int]) -> None:
+    found = live(weights, variants=(Variant(NEW, OLD, Generation()),))
+    [backend] = found["spec"]["rules"][-1]["backendRefs"]
+    assert backend["weight"] == sum(weights.values())
+    route = observed_route(model(), GATEWAY, found)
+    assert route.weights == weights
+    assert route.named == {OLD}
+
+
+def test_words_of_strangers_in_our_header_are_no_shares() -> None:
+    found = live({OLD: 70, NEW: 30}, variants=(Variant(NEW, OLD, Generation()),))
+    found["spec"]["rules"][-1]["filters"][0]["requestHeaderModifier"]["set"][0]["value"] = "{not json"
+    assert observed_route(model(), GATEWAY, found).weights == {OLD: 100}
 
 
 def test_a_backend_that_somebody_put_there_is_seen_as_a_stranger() -> None:
@@ -71,7 +100,7 @@ def test_a_verdict_of_another_gateway_does_not_count() -> None:
 
 def test_what_the_server_added_needs_no_write_and_what_somebody_changed_does() -> None:
     plan = Plan(traffic=((NEW, 100),), pinned=(OLD,))
-    desired = http_route(model(), plan, GATEWAY)
+    desired = rendered(plan)
     found = live({NEW: 100}, pinned=(OLD,))
     assert is_current(found, desired)
     found["spec"]["rules"][-1]["backendRefs"][0]["weight"] = 50

@@ -5,7 +5,7 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,45 @@ def test_a_leader_that_slept_ends_when_it_wakes(light: Light, tmp_path: Path, le
         first.process.send_signal(signal.SIGCONT)
         assert first.process.wait(timeout=10) == 70
         assert "leadership lost" in first.logs()
+
+
+def test_of_two_leaders_by_force_the_first_writes_nothing_after_the_second(
+    light: Light, namespace: str, name: str, tmp_path: Path, lease: str
+) -> None:
+    """The first is stopped in the middle of its work, well beyond its Lease, and wakes while the second works."""
+    with ExitStack() as stack:
+        folders = [tmp_path / "first", tmp_path / "second"]
+        for folder in folders:
+            folder.mkdir()
+        proxies = [stack.enter_context(proxy_to(light.kubeconfig, folder)) for folder in folders]
+        configs = [proxy.kubeconfig(folder) for proxy, folder in zip(proxies, folders, strict=True)]
+        first = stack.enter_context(operator(configs[0], folders[0], lease_name=lease, watch_namespaces=namespace))
+        eventually("the first leads", lambda: first.leads)
+        models = [f"{name}-{number}" for number in range(4)]
+        for model in models:
+            light.apply(manifest(model, namespace, spec__rollout__drain="1s"))
+        eventually("all serve", lambda: all(light.is_ready(namespace, model) for model in models))
+        second = stack.enter_context(operator(configs[1], folders[1], lease_name=lease, watch_namespaces=namespace))
+        eventually("the second is ready", lambda: second.ask("/readyz")[0] == 200)
+        proxies[0].done.clear()
+        for number, model in enumerate(models):
+            light.patch("dialoguemodel", namespace, model, {"spec": {"model": {"version": f"2.{number}.0"}}})
+        eventually("the first is at work", lambda: proxies[0].done)
+        first.process.send_signal(signal.SIGSTOP)
+        eventually("the second is at work", lambda: proxies[1].done)
+        first.process.send_signal(signal.SIGCONT)
+        assert first.process.wait(timeout=10) == 70
+        eventually("the second ends it", lambda: all(_serves(light, namespace, model, "2.") for model in models), 60.0)
+        mine, theirs = ([write.version for write in proxy.done if write.version] for proxy in proxies)
+        assert max(mine) < min(theirs)
+        assert len(theirs) >= len(models)
+        for model in models:
+            light.kubectl("delete", "dialoguemodel", "-n", namespace, model)
+
+
+def _serves(light: Light, namespace: str, name: str, version: str) -> bool:
+    status = light.status(namespace, name)
+    return str(status.get("stableVersion")).startswith(version) and not status.get("candidateRevision")
 
 
 @pytest.mark.parametrize("how", ["refuse", "hang"])

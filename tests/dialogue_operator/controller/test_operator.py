@@ -51,7 +51,7 @@ def foreign_route(namespace: str, name: str, host: str) -> Json:
 
 
 def test_a_model_serves_under_its_hosts(light: Light, namespace: str, name: str) -> None:
-    status = serve(light, namespace, name, spec__scaling__replicas=2)
+    status = serve(light, namespace, name, spec__scaling__minReplicas=2)
     revision = status["stableRevision"]
     predictor = names.predictor_name(name, revision)
     assert status["phase"] == "Stable"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dialogue_operator import names
 from dialogue_operator.cluster.credentials import Credentials
+from dialogue_operator.cluster.resources import CHILDREN, Resource
 from dialogue_operator.controller.handlers import Backoffs, doorbells, kopf_settings
 from dialogue_operator.controller.health import Pulse
 from dialogue_operator.controller.queue import WorkQueue
@@ -70,20 +71,29 @@ def test_kopf_keeps_no_state_in_objects() -> None:
 
 
 async def test_each_event_rings_for_its_owner_and_none_needs_a_finalizer() -> None:
-    rung: list[tuple[str, str]] = []
+    rung: list[tuple[tuple[str, str], tuple[str, str], str]] = []
 
     async def login() -> Credentials:
         return Credentials("https://example.com", None, "t", None, None, False)
 
-    registry = doorbells(rung.append, login)
+    def ring(key: tuple[str, str], _: Resource, place: tuple[str, str], version: str) -> None:
+        rung.append((key, place, version))
+
+    registry = doorbells(ring, login)
     handlers = registry._watching.get_all_handlers()
-    assert len(handlers) == 5
+    assert len(handlers) == 1 + len(CHILDREN)
     assert not registry._changing.get_all_handlers()
     assert not registry._spawning.get_all_handlers()
+    meta, place = {"resourceVersion": "7"}, ("team", "n")
     for handler in handlers:
-        await handler.fn(name="n", namespace="team", labels={names.LABEL_MODEL: "owner"})
-        await handler.fn(name="n", namespace="team", labels={})
-    assert sorted(set(rung)) == [("team", "n"), ("team", "owner")]
+        for event in ({"type": None}, {"type": "DELETED"}):
+            await handler.fn(event=event, name="n", namespace="team", labels={names.LABEL_MODEL: "owner"}, meta=meta)
+        await handler.fn(event={"type": "ADDED"}, name="n", namespace="team", labels={}, meta=meta)
+    assert {*rung} == {
+        (("team", "n"), place, "7"), (("team", "n"), place, ""), (("team", "owner"), place, "7"),
+        (("team", "owner"), place, ""),
+    }  # fmt: skip
+    assert len(rung) == 3 + 2 * len(CHILDREN)
     [entry] = registry._activities.get_all_handlers()
     found = await entry.fn()
     assert isinstance(found, kopf.ConnectionInfo)

@@ -105,6 +105,27 @@ async def test_a_success_forgets_earlier_failures(queue: WorkQueue) -> None:
     assert queue.retry(A) == 0.5
 
 
+async def test_keys_that_fail_leave_room_for_those_that_do_not(clock: Clock) -> None:
+    queue = WorkQueue(clock, clock.wait, jitter=lambda: 1.0, most_failing=1)
+    for key in (A, B):
+        queue.retry(key)
+    queue.add(C, 10.0)
+    assert await queue.get() == A
+    assert await queue.get() == C  # B is due since long, but one that fails is at work
+    assert clock.now == 110.0
+    queue.done(A)
+    assert await queue.get() == B
+
+
+async def test_a_key_that_has_to_wait_for_another_does_not_spin(queue: WorkQueue) -> None:
+    crowd = [("team", str(number)) for number in range(6)]
+    for key in crowd:
+        queue.retry(key)
+    for _ in range(5):
+        await queue.get()
+    assert queue._seconds_to_next() is None
+
+
 def test_waits_after_failures_are_spread(clock: Clock) -> None:
     queue = WorkQueue(clock)
     assert all(0.4 <= queue.retry(("team", str(number))) <= 0.6 for number in range(50))
@@ -121,8 +142,17 @@ async def test_an_event_cuts_a_failed_key_s_wait_short(queue: WorkQueue, clock: 
 def test_the_oldest_key_s_wait_is_told(queue: WorkQueue, clock: Clock) -> None:
     queue.add(A)
     queue.add(B, 10.0)
+    queue.retry(C)
     clock.now += 7.0
-    assert (queue.depth, queue.oldest_seconds) == (1, 7.0)
+    assert (queue.depth, queue.oldest_seconds) == (2, 7.0)
+    only_failing_keys_are_left(queue)
+
+
+def only_failing_keys_are_left(queue: WorkQueue) -> None:
+    """Their waiting is no ailment."""
+    queue._due.pop(A)
+    queue._due.pop(B)
+    assert queue.oldest_seconds == 0.0
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
