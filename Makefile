@@ -71,7 +71,7 @@ test-scale: setup  ## autoscaling with KEDA on a local cluster; long, and apart 
 	$(BIN)/python -m scale $(PARTS)
 
 test-rollouts: setup  ## rollouts on a real cluster under load, good and bad, and what they cost; 20 minutes (root)
-	$(BIN)/python -m rollouts
+	$(BIN)/python -m rollouts $(PARTS)
 
 explore: setup  ## every state that small rollouts can get into, each decision judged; minutes on one core
 	$(BIN)/python -m bench.exploration

@@ -1,15 +1,18 @@
-"""`python -m rollouts`: leaves the cluster as it found it."""
+"""`python -m rollouts [PART…]`: leaves the cluster as it found it."""
 
 import asyncio
 import sys
 
 from demo.shell import DemoError, local_cluster
-from rollouts.story import tell
+from rollouts.story import PARTS, tell
 
 
-def main() -> int:
+def main(parts: list[str]) -> int:
+    if unknown := set(parts) - set(PARTS):
+        print(f"rollouts: no part {', '.join(sorted(unknown))}; there is: {', '.join(PARTS)}", file=sys.stderr)
+        return 2
     try:
-        asyncio.run(tell())
+        asyncio.run(tell(parts or PARTS))
     except DemoError as error:
         print(f"rollouts: {error}", file=sys.stderr)
         return 1
@@ -19,4 +22,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

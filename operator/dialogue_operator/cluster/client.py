@@ -34,14 +34,14 @@ READS = frozenset({"GET"})
 class Limits:
     """How long a call may take, in seconds, and how often we call. Bursts are twice the rate.
 
-    A rollout is some 20 writes: 50 a second is two and a half rollouts, still well below what KServe does with them.
+    A rollout is some 20 writes: 100 a second are five rollouts, and each costs KServe more than us.
     """
 
     connect: float = 5.0
     total: float = 15.0
     retry: float = 20.0  # one call with all its tries
     reads_per_second: float = 400.0
-    writes_per_second: float = 50.0
+    writes_per_second: float = 100.0
 
 
 class KubeClient:

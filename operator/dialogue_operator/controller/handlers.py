@@ -61,6 +61,7 @@ def kopf_settings() -> Any:
     s.networking.enforce_retry_after = True
     s.queueing.worker_limit = None
     s.queueing.exit_timeout = 1
+    s.queueing.idle_timeout = 0.2  # for so long each object that was heard of stays in memory, and a task with it
     s.posting.enabled = False
     s.posting.loggers = False
     s.posting.level = logging.WARNING
