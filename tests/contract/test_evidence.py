@@ -16,6 +16,7 @@ from dialogue_operator.api.status import RevisionRecord
 from dialogue_operator.cluster.evidence.pods import PodPages
 from dialogue_operator.cluster.golden import run_golden
 from dialogue_operator.cluster.resources import CONFIG_MAP, Resource
+from dialogue_operator.rollout.questions import Count
 from dialogue_operator.rollout.revision import serving_spec
 from support.objects import model
 from support.serving import HELLO, NAME, REVISION, Predictor, serving
@@ -69,7 +70,7 @@ async def test_a_predictors_page_is_what_tallies_are_made_of(predictor: Predicto
 
     async def look() -> Any:
         revisions = {REVISION: REVISION, VARIANT: REVISION}
-        found = await source.gather(model(NAME), revisions, datetime.now(UTC), 1, 1, ())
+        found = await source.gather(model(NAME), Count(revisions, datetime.now(UTC), 1, 1, ()))
         assert found.problem == ""
         return found.tallies
 

@@ -14,7 +14,6 @@ from typing import Any, Literal
 from kubernetes.aio.client.configuration import Configuration
 
 from dialogue_operator.api.dialogue_model import DialogueModel
-from dialogue_operator.api.rollout import Gate
 from dialogue_operator.cluster.capabilities import CapabilitySurvey, ScalingSettings
 from dialogue_operator.cluster.client import MERGE, READS, KubeClient, Limits
 from dialogue_operator.cluster.errors import ApiError, NotFound
@@ -25,6 +24,7 @@ from dialogue_operator.controller.settings import Settings
 from dialogue_operator.controller.telemetry import Metrics
 from dialogue_operator.render.routes import GatewayRef
 from dialogue_operator.rollout.evidence import Evidence, Tally
+from dialogue_operator.rollout.questions import Count
 from support.kube import MOMENTS, NOT_COUNTED, Moment, Write
 
 Json = dict[str, Any]
@@ -116,21 +116,13 @@ class AllSeeing:
     def __init__(self, bad: Sequence[str] = ()) -> None:
         self._bad = frozenset(bad)
 
-    async def gather(
-        self,
-        model: DialogueModel,
-        revisions: Mapping[str, str],
-        since: datetime,
-        rollout_id: int,
-        step: int,
-        gates: Sequence[Gate],
-    ) -> Evidence:
+    async def gather(self, model: DialogueModel, asked: Count) -> Evidence:
         versions = {record.revision: record.serving.model.version for record in model.status.revisions}
         tallies = {
             revision: Tally(requests=1000.0, errors=1000.0 if versions.get(revision) in self._bad else 0.0)
-            for revision in revisions
+            for revision in asked.revisions
         }
-        return Evidence(rollout_id, step, tallies)
+        return Evidence(asked.rollout_id, asked.step, tallies)
 
 
 class Hands:

@@ -92,7 +92,8 @@ class World:
             for found in (self.routes, self.previews)
         )
         asked = questions(self.model, self.status)
-        evidence = Evidence(asked.rollout_id, asked.step, self.tallies, self.answers) if asked.gates else None
+        count = asked.count
+        evidence = Evidence(count.rollout_id, count.step, self.tallies, self.answers) if count else None
         return Observed(
             revisions,
             routes,
@@ -140,6 +141,13 @@ class World:
         self.record(decision)
         self.apply(decision.plan)
         return decision
+
+    def look(self, times: int = 1) -> None:
+        """The operator looks, pods come up, the gateway takes what it was told."""
+        for _ in range(times):
+            self.step()
+            self.come_up()
+            self.accept()
 
     def come_up(self, *revisions: str) -> None:
         """All pods of these revisions (default: of all) get ready."""

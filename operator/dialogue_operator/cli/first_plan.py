@@ -8,6 +8,7 @@ from dialogue_operator.api.dialogue_model import DialogueModel
 from dialogue_operator.render.capabilities import Capabilities
 from dialogue_operator.render.objects import helper_objects, immutable_objects, route_objects
 from dialogue_operator.render.routes import GatewayRef
+from dialogue_operator.rollout.golden import PASSED
 from dialogue_operator.rollout.machine import decide
 from dialogue_operator.rollout.observed import Observed, ObservedRevision, ObservedRoute
 from dialogue_operator.rollout.plan import Plan
@@ -43,5 +44,5 @@ def _obeyed(plan: Plan) -> Observed:
     return Observed(
         revisions,
         routes=(route, route) if weights else (),
-        golden=dict.fromkeys(revisions, "Passed"),
+        golden=dict.fromkeys(revisions, PASSED),
     )

@@ -14,9 +14,8 @@ from dialogue_operator.api.dialogue_model import DialogueModel
 from dialogue_operator.cluster.patterns import found_in
 from dialogue_operator.cluster.resources import CONFIG_MAP, POD, Resource
 from dialogue_operator.cluster.web import said, session, text_of
-from dialogue_operator.rollout.golden import Dialogue, GoldenInvalid, GoldenReply, parse_dialogues, problems_of
+from dialogue_operator.rollout.golden import PASSED, Dialogue, GoldenInvalid, GoldenReply, parse_dialogues, problems_of
 
-PASSED = "Passed"
 KEY = "dialogues.json"
 SECONDS = 20.0  # for all dialogues: less than a reconcile may take
 AT_ONCE = 4

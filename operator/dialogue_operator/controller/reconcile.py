@@ -99,11 +99,8 @@ class Reconciler:
     async def _asked(self, model: DialogueModel, observed: Observed) -> Observed:
         """With what no Kubernetes object says: what the revisions did, and what golden dialogues showed."""
         asked = questions(model, model.status)
-        if asked.gates and asked.since:
-            found = await self._around.source.gather(
-                model, asked.revisions, asked.since, asked.rollout_id, asked.step, asked.gates
-            )
-            observed = replace(observed, evidence=found)
+        if asked.count:
+            observed = replace(observed, evidence=await self._around.source.gather(model, asked.count))
         seen = observed.of(model.status, asked.golden)
         if asked.golden and seen and seen.ready:
             said = await run_golden(self._client, model, asked.golden, seen.revision)

@@ -12,6 +12,7 @@ crash anywhere goes on from the record. Pods come before weight: a step begins w
 from dialogue_operator.api.status import DialogueModelStatus, HistoryEntry
 from dialogue_operator.rollout.capacity import full_size, replicas_for
 from dialogue_operator.rollout.case import Case, Outcome, Said, normal, warning, with_rollout
+from dialogue_operator.rollout.golden import PASSED
 from dialogue_operator.rollout.judgement import judged, step_has_failed, step_has_passed, without_verdicts_on
 from dialogue_operator.rollout.records import handed_over, record_of
 from dialogue_operator.rollout.stages import Stage, hash_of, stage_at, stages_of
@@ -20,7 +21,6 @@ from dialogue_operator.rollout.timing import format_time
 
 HISTORY_LIMIT = 10
 SETBACK_LIMIT = 3  # pods that come and go are no candidate for anything
-PASSED = "Passed"
 NO_HEALTHY_ARM = "NoHealthyArm"
 
 

@@ -33,7 +33,12 @@ class ArmPlan:
 
 
 def wanted_arms(model: DialogueModel, status: DialogueModelStatus) -> tuple[ArmPlan, ...]:
-    """Those that the spec asks for and no gate has thrown out; none before a revision serves."""
+    """Those that the spec asks for and no gate has thrown out."""
+    return tuple(arm for arm in _asked_for(model, status) if not _is_out(status, arm.revision))
+
+
+def _asked_for(model: DialogueModel, status: DialogueModelStatus) -> tuple[ArmPlan, ...]:
+    """Those that the spec asks for; none before a revision serves."""
     stable = record_of(status, status.stable_revision)
     if stable is None:
         return ()
@@ -44,7 +49,7 @@ def wanted_arms(model: DialogueModel, status: DialogueModelStatus) -> tuple[ArmP
     for name, overrides, weight in asked:
         serving = overridden(stable.serving, overrides)
         found.append(ArmPlan(name, revision_of(serving, name), serving, weight))
-    return tuple(arm for arm in found if not _is_out(status, arm.revision))
+    return tuple(found)
 
 
 def _is_out(status: DialogueModelStatus, revision: str) -> bool:
@@ -84,9 +89,8 @@ def arrange(case: Case, status: DialogueModelStatus) -> Outcome:
 
 def _without_verdicts_of_others(model: DialogueModel, status: DialogueModelStatus) -> DialogueModelStatus:
     """A verdict on an arm is forgotten with the arm; one that threw it out is kept while the spec still asks for it."""
-    stable = record_of(status, status.stable_revision)
-    if stable is None:
+    if record_of(status, status.stable_revision) is None:
         return status
-    asked = {revision_of(overridden(stable.serving, a.overrides), a.name) for a in model.spec.experiment.arms}
+    asked = {arm.revision for arm in _asked_for(model, status) if not arm.is_shadow}
     gates = tuple(v for v in status.gates if v.step > 0 or v.revision in asked)
     return status.model_copy(update={"gates": gates})

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+PASSED = "Passed"  # what is said where every reply is as it must be
 MOST_DIALOGUES, MOST_MESSAGES, MOST_CHARACTERS, MOST_PATTERN = 100, 64, 4000, 256
 MOST_NAME, MOST_TEXTS, MOST_TOKENS = 64, 16, 256
 ROLES = ("system", "user", "assistant")

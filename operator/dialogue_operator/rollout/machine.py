@@ -65,7 +65,7 @@ def _wake_after(case: Case, status: DialogueModelStatus, wanted: Plan) -> float 
     arms_come_up = any(r.arm and not r.retire_at and not _up(case, status, r.revision) for r in status.revisions)
     if status.candidate_revision:
         waits += _rollout_waits(case, status)
-    elif questions(case.model, status).gates:
+    elif questions(case.model, status).count:
         waits.append(JUDGE_ARMS_AGAIN_SECONDS)
     if not status.candidate_revision and (left_over or arms_come_up or not (sleeps or (stable and stable.ready))):
         waits.append(LOOK_SELDOM_SECONDS / 2)

@@ -17,19 +17,11 @@ def told(world: World) -> dict[str, int]:
     return dict(world.routes[0].weights)
 
 
-def look(world: World, times: int = 1) -> None:
-    """The operator looks, pods come up, the gateway takes what it was told."""
-    for _ in range(times):
-        world.step()
-        world.come_up()
-        world.accept()
-
-
 def at_step(step: int, **spec: object) -> World:
     """A canary whose step `step` has begun, with a gate that has not been asked yet."""
     world = serving(**(GATED | spec)).edit(**V2)
     for _ in range(40):
-        look(world)
+        world.look()
         if world.status.rollout.step == step and world.status.rollout.step_started_at:
             return world
         if world.status.rollout.step_started_at:
@@ -50,7 +42,7 @@ def test_a_canary_goes_through_its_steps_and_is_promoted() -> None:
     world.edit(**V2)
     seen: list[dict[str, int]] = []
     for _ in range(60):
-        look(world)
+        world.look()
         if told(world) not in seen[-1:]:
             seen.append(told(world))
         world.wait(30)
@@ -63,7 +55,7 @@ def test_a_canary_goes_through_its_steps_and_is_promoted() -> None:
 
 def test_a_step_begins_when_the_gateway_has_taken_its_weight_and_lasts_its_time() -> None:
     world = serving(**CANARY).edit(**V2)
-    look(world)
+    world.look()
     world.step()
     world.wait(3600)
     world.step()
@@ -92,10 +84,10 @@ def test_pods_come_before_weight(size: int, pods: tuple[int, ...]) -> None:
         if before and world.pods[new].ready < wanted:
             assert told(world)[new] == before, "weight waits for pods"
         world.come_up()
-        look(world, 2)
+        world.look(2)
         assert world.status.rollout.step == step
         world.wait(120)
-    look(world, 4)
+    world.look(4)
     assert world.pods[new].replicas == size
 
 
@@ -103,14 +95,14 @@ def test_a_step_with_gates_waits_for_evidence_and_goes_on_when_they_pass() -> No
     world = at_step(1)
     world.wait(61)
     world.tallies = {}
-    look(world)
+    world.look()
     assert world.status.rollout.next_step == 1, "no data is no success"
     judge(world, candidate=tally(100), control=tally())
-    look(world)
+    world.look()
     assert world.status.gates[0].verdict == "NoData", "less than the minimum of samples"
     assert world.status.rollout.next_step == 1
     judge(world, candidate=tally(100_000, errors=100), control=tally(100_000, errors=100))
-    look(world)
+    world.look()
     assert world.status.rollout.next_step == 2
     assert (world.status.gates[0].name, world.status.gates[0].verdict) == ("errors", "Pass")
     assert world.status.gates[0].samples == 100_000
@@ -152,10 +144,10 @@ def test_a_gate_that_cannot_tell_in_time_ends_the_rollout() -> None:
     world = at_step(1, spec__rollout__progressDeadline="5m")
     judge(world, candidate=tally(250, errors=1), control=tally(4_000, errors=20))
     world.wait(60 + 299)
-    look(world)
+    world.look()
     assert world.phase == "Progressing"
     world.wait(2)
-    look(world, 2)
+    world.look(2)
     assert world.status.rollout.reason == "GateUndecided"
     assert world.phase == "Degraded"
 
@@ -177,7 +169,7 @@ def test_a_verdict_of_another_step_is_none_of_this_one() -> None:
     world.wait(61)
     judge(world, candidate=tally(100_000), control=tally(100_000))
     seen = world.observe()
-    look(world, 3)
+    world.look(3)
     assert world.status.rollout.step == 2
     world.wait(121)
     world.record(world.decide(seen))
@@ -190,14 +182,14 @@ def test_pods_that_are_lost_take_the_traffic_with_them_and_the_steps_begin_anew(
     world.fail(new)
     assert dict(world.step().plan.traffic) == {stable: 100}
     assert world.status.rollout.setbacks == 1
-    look(world, 2)
+    world.look(2)
     assert world.status.rollout.step == 1
 
 
 def test_pods_that_come_and_go_are_given_up() -> None:
     world = at_step(1)
     for _ in range(4):
-        look(world, 2)
+        world.look(2)
         world.fail(world.target)
         world.step()
     assert world.status.rollout.reason == "Unstable"
@@ -207,7 +199,7 @@ def test_pods_that_come_and_go_are_given_up() -> None:
 def test_other_steps_in_the_middle_begin_from_the_first() -> None:
     world = at_step(2)
     world.edit(spec__rollout__steps=[{"weight": 10}, {"weight": 20}])
-    look(world, 3)
+    world.look(3)
     assert (world.status.rollout.step, world.status.rollout.weight) == (1, 10)
     assert world.status.rollout.setbacks == 0
 
@@ -234,7 +226,7 @@ def test_the_old_revision_bakes_at_full_size_then_drains_then_goes() -> None:
     old = world.target
     world.edit(**V2)
     for _ in range(40):
-        look(world)
+        world.look()
         if world.status.stable_revision == world.target:
             break
         world.wait(60)
@@ -246,7 +238,7 @@ def test_the_old_revision_bakes_at_full_size_then_drains_then_goes() -> None:
     world.step()
     assert world.phase == "Draining"
     world.wait(60)
-    look(world, 3)
+    world.look(3)
     assert world.phase == "Stable"
     assert old not in world.pods
 
@@ -256,7 +248,7 @@ def test_a_revision_that_bakes_takes_back_at_once() -> None:
     old = world.target
     world.edit(**V2)
     for _ in range(40):
-        look(world)
+        world.look()
         world.wait(20)
         if world.phase == "Baking":
             break

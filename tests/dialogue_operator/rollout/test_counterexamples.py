@@ -14,13 +14,6 @@ CANARY = {
 BAD, GOOD = tally(2_000, errors=400), tally(9_000)
 
 
-def look(world: World, times: int = 1) -> None:
-    for _ in range(times):
-        world.step()
-        world.come_up()
-        world.accept()
-
-
 def ask(world: World, action: str, id_: str, **more: str) -> None:
     world.edit(spec__rollout__request={"id": id_, "action": action, **more})
     world.step()
@@ -29,7 +22,7 @@ def ask(world: World, action: str, id_: str, **more: str) -> None:
 def canary(**spec: object) -> World:
     """In its first step, which the gateway has taken."""
     world = serving(**(CANARY | spec)).edit(**V2)
-    look(world, 3)
+    world.look(3)
     assert world.status.rollout.step_started_at
     return world
 
@@ -41,7 +34,7 @@ def judge(world: World, candidate: object, control: object = GOOD) -> None:
 def promoted() -> World:
     """Version 2 serves, version 1 is history."""
     world = serving().edit(**V2)
-    look(world, 4)
+    world.look(4)
     assert world.status.stable_revision == world.target
     return world
 
@@ -93,7 +86,7 @@ def test_a_pause_that_comes_too_late_is_refused() -> None:
     assert world.status.rollout.weight == 100
     ask(world, "Pause", "1")
     assert "told to take all traffic" in world.status.request.problem
-    look(world, 2)
+    world.look(2)
     assert (world.status.stable_revision, world.status.rollout.paused) == (world.target, "")
 
 
@@ -118,12 +111,12 @@ def test_a_rollback_to_what_is_held_back_holds_it_back_no_longer() -> None:
     world = promoted()
     second = world.target
     ask(world, "Rollback", "1")
-    look(world, 3)
+    world.look(3)
     assert world.status.rejected_revision == second
     ask(world, "Rollback", "2", revision=second)
     assert world.status.candidate_revision == second
     assert world.status.rejected_revision is None
-    look(world, 3)
+    world.look(3)
     assert world.status.stable_revision == second
 
 
@@ -150,14 +143,14 @@ def test_what_was_told_but_never_routed_is_not_pinned_to_drain_without_pods() ->
 def test_an_arm_that_failed_does_not_come_back_with_the_next_candidate() -> None:
     arm = {"name": "other", "weight": 20, "overrides": {"model": {"uri": "builtin://other"}}}
     world = serving(spec__rollout__gates=[ERRORS]).edit(spec__experiment__arms=[arm])
-    look(world, 4)
+    world.look(4)
     other = next(r.revision for r in world.status.revisions if r.arm)
     world.tallies = {other: BAD, world.target: GOOD}
-    look(world, 2)
+    world.look(2)
     assert "ArmStopped" in [said.reason for said in world.said]
     world.edit(**V2)
     world.step()
     ask(world, "Abort", "1")
     world.edit(spec__model__version="3.0.0")
-    look(world)
+    world.look()
     assert other not in {r.revision for r in world.status.revisions}

@@ -15,17 +15,10 @@ def ask(world: World, action: str, id_: str = "1", **more: str) -> Decision:
     return world.step()
 
 
-def look(world: World, times: int = 1) -> None:
-    for _ in range(times):
-        world.step()
-        world.come_up()
-        world.accept()
-
-
 def canary() -> World:
     """A canary in its first step."""
     world = serving(**CANARY).edit(**V2)
-    look(world, 3)
+    world.look(3)
     assert (world.status.rollout.step, world.status.rollout.weight) == (1, 10)
     world.step()
     return world
@@ -34,7 +27,7 @@ def canary() -> World:
 def test_promote_skips_the_steps_that_are_left() -> None:
     world = canary()
     ask(world, "Promote")
-    look(world, 4)
+    world.look(4)
     assert world.status.stable_revision == world.target
     assert (world.status.request.id, world.status.request.problem) == ("1", "")
 
@@ -44,14 +37,14 @@ def test_pause_stops_the_clock_and_resume_begins_the_step_anew() -> None:
     ask(world, "Pause")
     assert world.phase == "Paused"
     world.wait(86_400)
-    look(world, 3)
+    world.look(3)
     assert (world.status.rollout.step, world.status.rollout.next_step) == (1, 1)
     ask(world, "Resume", "2")
     world.wait(59)
-    look(world)
+    world.look()
     assert world.status.rollout.next_step == 1
     world.wait(1)
-    look(world)
+    world.look()
     assert world.status.rollout.next_step == 2
 
 
@@ -60,7 +53,7 @@ def test_abort_gives_everything_to_stable_in_the_same_decision() -> None:
     decision = ask(world, "Abort")
     assert dict(decision.plan.traffic) == {world.status.stable_revision: 100}
     assert world.status.rollout.outcome == "Aborted"
-    look(world, 4)
+    world.look(4)
     assert world.phase == "Degraded"
     assert world.status.candidate_revision is None
 
@@ -68,11 +61,11 @@ def test_abort_gives_everything_to_stable_in_the_same_decision() -> None:
 def test_retry_tries_the_same_revision_again_and_counts() -> None:
     world = canary()
     ask(world, "Abort")
-    look(world, 4)
+    world.look(4)
     ask(world, "Retry", "2")
     assert world.status.candidate_revision == world.target
     assert world.status.rollout.attempt == 2
-    look(world, 3)
+    world.look(3)
     assert world.status.rollout.step == 1
 
 
@@ -80,19 +73,19 @@ def test_rollback_goes_back_at_once_and_holds_the_specs_revision_back() -> None:
     world = canary()
     ask(world, "Promote")
     for _ in range(6):
-        look(world)
+        world.look()
         world.wait(60)
     old = world.status.history[1].revision
     assert old not in world.pods
     decision = ask(world, "Rollback", "2")
     assert world.status.candidate_revision == old
     assert {r.revision for r in decision.plan.revisions} == {old, world.target}
-    look(world, 3)
+    world.look(3)
     assert world.status.stable_revision == old
     assert world.status.rejected_revision == world.target
     for _ in range(4):
         world.wait(3600)
-        look(world)
+        world.look()
     assert world.status.stable_revision == old
     assert set(world.pods) == {old}
     ask(world, "Retry", "3")
@@ -104,7 +97,7 @@ def test_rollback_in_the_middle_goes_back_to_stable() -> None:
     decision = ask(world, "Rollback")
     assert dict(decision.plan.traffic) == {world.status.stable_revision: 100}
     assert world.status.candidate_revision is None
-    look(world, 3)
+    world.look(3)
     assert world.status.candidate_revision is None
 
 
@@ -146,7 +139,7 @@ def test_an_id_is_obeyed_once() -> None:
 def test_a_request_that_stays_in_the_spec_does_nothing_again() -> None:
     world = canary()
     ask(world, "Abort")
-    look(world, 3)
+    world.look(3)
     world.edit(spec__model__version="3.0.0")
-    look(world, 3)
+    world.look(3)
     assert world.status.rollout.step == 1

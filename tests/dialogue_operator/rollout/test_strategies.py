@@ -9,13 +9,6 @@ ERRORS = {"name": "errors", "metric": "errorRate", "margin": "0.5%", "minSamples
 BLUE_GREEN = {"spec__rollout__strategy": "BlueGreen", "spec__rollout__preview": "5m"}
 
 
-def look(world: World, times: int = 1) -> None:
-    for _ in range(times):
-        world.step()
-        world.come_up()
-        world.accept()
-
-
 def arm(name: str, weight: int, **overrides: object) -> dict[str, object]:
     return {"name": name, "weight": weight, "overrides": overrides}
 
@@ -24,17 +17,17 @@ def test_blue_green_shows_the_new_revision_on_the_preview_host_first_and_then_sw
     world = serving(**BLUE_GREEN, spec__scaling__minReplicas=2)
     old = world.target
     world.edit(**V2)
-    look(world, 3)
+    world.look(3)
     assert [r.weights for r in world.previews] == [{world.target: 100}] * 2
     assert [r.weights for r in world.routes] == [{old: 100}] * 2
     assert world.pods[world.target].replicas == 2
     assert world.status.preview_url == "http://concierge.preview.assistants.models.example.com"
-    look(world)
+    world.look()
     world.wait(301)
-    look(world, 3)
+    world.look(3)
     assert world.status.stable_revision == world.target
     assert world.previews == []
-    look(world)
+    world.look()
     assert world.status.preview_url is None
 
 
@@ -42,9 +35,9 @@ def test_a_preview_that_fails_its_gate_never_gets_a_user() -> None:
     world = serving(**BLUE_GREEN, spec__rollout__gates=[ERRORS])
     old = world.target
     world.edit(**V2)
-    look(world, 4)
+    world.look(4)
     world.tallies = {world.target: tally(2_000, errors=500), old: tally(9_000)}
-    look(world, 2)
+    world.look(2)
     assert world.status.rollout.reason == "GateFailed"
     assert [r.weights for r in world.routes] == [{old: 100}] * 2
     assert world.previews == []
@@ -54,10 +47,10 @@ def test_golden_dialogues_come_before_the_first_user() -> None:
     world = serving().edit(spec__preflight__configMapName="golden", **V2)
     stable = world.status.stable_revision
     world.golden = ""
-    look(world, 3)
+    world.look(3)
     assert [r.weights for r in world.routes] == [{stable: 100}] * 2, "not answered yet"
     world.golden = "dialogue greeting: expected a reply that contains 'hello', got ''"
-    look(world, 2)
+    world.look(2)
     assert world.status.rollout.reason == "PreflightFailed"
     assert "greeting" in world.status.rollout.message
     assert world.status.rejected_revision == world.target
@@ -65,7 +58,7 @@ def test_golden_dialogues_come_before_the_first_user() -> None:
 
 def test_golden_dialogues_that_pass_let_it_go_on() -> None:
     world = serving().edit(spec__preflight__configMapName="golden", **V2)
-    look(world, 4)
+    world.look(4)
     assert world.status.stable_revision == world.target
     assert world.status.rollout.preflight == "Passed"
 
@@ -79,15 +72,15 @@ def test_a_revision_that_differs_in_decoding_alone_needs_no_pods() -> None:
     assert [(v.revision, v.pods, v.generation.num_beams) for v in decision.plan.variants] == [(world.target, old, 2)]
     assert decision.plan.traffic == ((world.target, 100),), "there is nothing to wait for"
     world.accept()
-    look(world)
+    world.look()
     assert world.status.stable_revision == world.target
     world.wait(3600)
-    look(world, 3)
+    world.look(3)
     assert set(world.pods) == {old}, "its pods serve on"
     world.edit(**V2)
-    look(world, 4)
+    world.look(4)
     world.wait(3600)
-    look(world, 4)
+    world.look(4)
     assert set(world.pods) == {world.target}, "pods go with the last revision that runs in them"
 
 
@@ -95,14 +88,14 @@ def test_decoding_that_is_taken_back_finds_its_pods() -> None:
     world = serving()
     first = world.target
     world.edit(spec__generation__numBeams=2)
-    look(world, 3)
+    world.look(3)
     world.wait(3600)
-    look(world, 2)
+    world.look(2)
     world.edit(spec__generation__numBeams=4)
-    look(world, 3)
+    world.look(3)
     assert world.status.stable_revision == first
     world.wait(3600)
-    look(world, 3)
+    world.look(3)
     assert [r.revision for r in world.status.revisions] == [first]
     assert set(world.pods) == {first}
 
@@ -124,13 +117,13 @@ def test_arms_get_their_shares_when_their_pods_are_ready() -> None:
     assert dict(decision.plan.traffic) == {stable: 70, short: 10, other: 20}
     assert [v.revision for v in decision.plan.variants] == [short]
     world.accept()
-    look(world)
+    world.look()
     assert {t.name: t.weight for t in world.status.traffic} == {"stable": 70, "short": 10, "other": 20}
 
 
 def test_arms_that_the_spec_drops_drain_and_go() -> None:
     world = serving(spec__experiment__arms=[arm("other", 20, model={"uri": "builtin://other"})])
-    look(world, 4)
+    world.look(4)
     other = _revision(world, "other")
     assert dict(world.routes[0].weights)[other] == 20
     world.edit(spec__experiment__arms=[])
@@ -138,7 +131,7 @@ def test_arms_that_the_spec_drops_drain_and_go() -> None:
     assert dict(decision.plan.traffic) == {world.target: 100}
     assert other in decision.plan.pinned
     world.wait(3600)
-    look(world, 4)
+    world.look(4)
     assert set(world.pods) == {world.target}
 
 
@@ -146,36 +139,36 @@ def test_an_arm_whose_gate_fails_loses_its_share_for_good() -> None:
     world = serving().edit(
         spec__rollout__gates=[ERRORS], spec__experiment__arms=[arm("other", 20, model={"uri": "builtin://other"})]
     )
-    look(world, 4)
+    world.look(4)
     other = _revision(world, "other")
     world.tallies = {other: tally(2_000, errors=500), world.target: tally(9_000)}
-    look(world, 2)
+    world.look(2)
     assert dict(world.routes[0].weights) == {world.target: 100}
     assert "ArmStopped" in [a.reason for a in world.said]
-    look(world, 5)
+    world.look(5)
     assert set(world.pods) == {world.target}
     assert world.step().announcements == ()
 
 
 def test_an_a_a_arm_that_differs_takes_the_trust_from_all_gates() -> None:
     world = serving().edit(spec__rollout__gates=[ERRORS], spec__experiment__arms=[arm("same", 20)])
-    look(world, 4)
+    world.look(4)
     same = _revision(world, "same")
     assert [v.pods for v in world.step().plan.variants] == [world.target], "it runs in the stable pods"
     world.tallies = {same: tally(5_000, errors=500), world.target: tally(9_000)}
-    look(world, 2)
+    world.look(2)
     assert world.condition("GatesTrusted") == ("False", "SameRevisionDiffers")
     assert dict(world.routes[0].weights)[same] == 20, "the arm is not to blame"
 
 
 def test_arms_stand_still_in_a_rollout_and_are_made_anew_when_it_is_promoted() -> None:
     world = serving(spec__experiment__arms=[arm("other", 20, generation={"numBeams": 1})])
-    look(world, 4)
+    world.look(4)
     before = _revision(world, "other")
     world.edit(**V2)
-    look(world)
+    world.look()
     assert before in dict(world.routes[0].weights)
-    look(world, 6)
+    world.look(6)
     assert world.status.stable_revision == world.target
     after = _revision(world, "other")
     assert after != before
@@ -194,14 +187,14 @@ def test_the_shadow_is_copied_to_when_it_is_ready_and_never_has_a_user() -> None
     assert shadow not in dict(decision.plan.traffic)
     assert shadow not in decision.plan.pinned
     world.edit(spec__shadow=None)
-    look(world, 4)
+    world.look(4)
     assert set(world.pods) == {world.target}
 
 
 def test_a_model_that_may_sleep_sleeps_at_rest_and_wakes_for_a_rollout() -> None:
     world = World(spec={"spec__scaling__minReplicas": 0}, can_sleep=True)
     for _ in range(5):
-        look(world)
+        world.look()
     decision = world.step()
     assert decision.plan.asleep
     assert [(r.replicas, r.most) for r in decision.plan.revisions] == [(0, 1)]

@@ -131,7 +131,7 @@ class _Search:
     def _answers(self, state: State) -> Iterator[Answers]:
         asked = questions(state.model, state.status)
         golden = self.scope.golden if asked.golden else ("",)
-        for verdict in self.scope.verdicts if asked.gates else (None,):
+        for verdict in self.scope.verdicts if asked.count else (None,):
             for said in golden:
                 yield verdict, said
 

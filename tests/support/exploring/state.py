@@ -84,8 +84,8 @@ class State(NamedTuple):
         model = self.model
         asked = questions(model, self.status)
         evidence = None
-        if asked.gates and verdict:
-            evidence = Evidence(asked.rollout_id, asked.step, dict.fromkeys(asked.revisions, Chosen(verdict=verdict)))
+        if (count := asked.count) and verdict:
+            evidence = Evidence(count.rollout_id, count.step, dict.fromkeys(count.revisions, Chosen(verdict=verdict)))
         return Observed(
             _seen(self.pods),
             _seen_routes(self.routes),

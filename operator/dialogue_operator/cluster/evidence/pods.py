@@ -7,7 +7,7 @@ makes one up.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,6 @@ import aiohttp
 from dialogue_operator import names
 from dialogue_operator.api.base import Json
 from dialogue_operator.api.dialogue_model import DialogueModel
-from dialogue_operator.api.rollout import Gate
 from dialogue_operator.cluster.errors import ApiError
 from dialogue_operator.cluster.evidence.counting import Book, Reading
 from dialogue_operator.cluster.evidence.exposition import reading_of
@@ -26,6 +25,7 @@ from dialogue_operator.cluster.evidence.tallies import tallies
 from dialogue_operator.cluster.resources import POD, Resource
 from dialogue_operator.cluster.web import said, session, text_of
 from dialogue_operator.rollout.evidence import Evidence
+from dialogue_operator.rollout.questions import Count
 
 POD_SECONDS, LOOK_SECONDS = 2.0, 5.0
 CONNECTIONS = 16  # of all looks together
@@ -60,25 +60,17 @@ class PodPages:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()  # by uid of the DialogueModel, used last at the end
         self._turns = asyncio.Semaphore(CONNECTIONS)
 
-    async def gather(
-        self,
-        model: DialogueModel,
-        revisions: Mapping[str, str],
-        since: datetime,
-        rollout_id: int,
-        step: int,
-        gates: Sequence[Gate],
-    ) -> Evidence:
-        book = self._book(model.uid, (rollout_id, step))
+    async def gather(self, model: DialogueModel, asked: Count) -> Evidence:
+        book = self._book(model.uid, (asked.rollout_id, asked.step))
         queries = [
-            f"gate {gate.name}: a query needs Prometheus, and none is configured" for gate in gates if gate.query
+            f"gate {gate.name}: a query needs Prometheus, and none is configured" for gate in asked.gates if gate.query
         ]
         try:
-            failures = await self._look(model, set(revisions.values()), since, book)
-            counted = tallies(book.counts, revisions)
+            failures = await self._look(model, set(asked.revisions.values()), asked.since, book)
+            counted = tallies(book.counts, asked.revisions)
         except (ApiError, ValueError) as error:
-            return Evidence(rollout_id, step, problem=f"metrics of pods: {said(error)}"[:500])
-        return Evidence(rollout_id, step, counted, problem="; ".join(failures + queries)[:500])
+            return Evidence(asked.rollout_id, asked.step, problem=f"metrics of pods: {said(error)}"[:500])
+        return Evidence(asked.rollout_id, asked.step, counted, problem="; ".join(failures + queries)[:500])
 
     def _book(self, uid: str, step: tuple[int, int]) -> Book:
         now = self._monotonic()

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from dialogue_operator.cluster.evidence.promql import (
 from dialogue_operator.cluster.evidence.tallies import samples_for, tallies
 from dialogue_operator.cluster.web import said, session, text_of
 from dialogue_operator.rollout.evidence import Answer, Evidence, Tally
+from dialogue_operator.rollout.questions import Count
 
 SECONDS = 5.0  # for one look, with all its queries
 CONNECTIONS = 4
@@ -37,43 +38,31 @@ class Prometheus:
     ) -> None:
         self._url, self._token_file, self._now = url.rstrip("/"), token_file, now
 
-    async def gather(
-        self,
-        model: DialogueModel,
-        revisions: Mapping[str, str],
-        since: datetime,
-        rollout_id: int,
-        step: int,
-        gates: Sequence[Gate],
-    ) -> Evidence:
+    async def gather(self, model: DialogueModel, asked: Count) -> Evidence:
         found: dict[str, Tally] = {}
         answers: dict[tuple[str, str], Answer] = {}
         problems: list[str] = []
-        seconds = max(1, round((self._now() - since).total_seconds()))
+        seconds = max(1, round((self._now() - asked.since).total_seconds()))
         try:
             async with asyncio.timeout(SECONDS), session(CONNECTIONS, self._authorization()) as http:
-                found |= await self._tallies(http, model, revisions, seconds, gates)
-                asked = [(gate, revision) for gate in gates if gate.query for revision in _judged(model, revisions)]
-                values = await asyncio.gather(*(self._answer(http, model, *one, seconds) for one in asked))
-                for (gate, revision), (answer, problem) in zip(asked, values, strict=True):
+                found |= await self._tallies(http, model, asked, seconds)
+                judged = _judged(model, asked.revisions)
+                queries = [(gate, revision) for gate in asked.gates if gate.query for revision in judged]
+                values = await asyncio.gather(*(self._answer(http, model, *one, seconds) for one in queries))
+                for (gate, revision), (answer, problem) in zip(queries, values, strict=True):
                     answers[gate.name, revision] = answer
                     problems += [f"gate {gate.name}: {problem}"] if problem else []
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             problems.append(said(error))
         problem = f"Prometheus at {self._url}: {'; '.join(dict.fromkeys(problems))}" if problems else ""
-        return Evidence(rollout_id, step, found, answers, problem[:500])
+        return Evidence(asked.rollout_id, asked.step, found, answers, problem[:500])
 
     async def _tallies(
-        self,
-        http: aiohttp.ClientSession,
-        model: DialogueModel,
-        revisions: Mapping[str, str],
-        seconds: int,
-        gates: Sequence[Gate],
+        self, http: aiohttp.ClientSession, model: DialogueModel, asked: Count, seconds: int
     ) -> dict[str, Tally]:
-        samples = samples_for(gates)
-        query = counts_query(model.name, model.namespace, revisions, samples, seconds)
-        return tallies(read_counts(await self._ask(http, query), samples, revisions), revisions)
+        samples = samples_for(asked.gates)
+        query = counts_query(model.name, model.namespace, asked.revisions, samples, seconds)
+        return tallies(read_counts(await self._ask(http, query), samples, asked.revisions), asked.revisions)
 
     async def _answer(
         self, http: aiohttp.ClientSession, model: DialogueModel, gate: Gate, revision: str, seconds: int

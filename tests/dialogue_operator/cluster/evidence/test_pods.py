@@ -15,6 +15,7 @@ from dialogue_operator.cluster.evidence import source_of
 from dialogue_operator.cluster.evidence.pods import PodPages
 from dialogue_operator.cluster.resources import Resource
 from dialogue_operator.rollout.evidence import Evidence
+from dialogue_operator.rollout.questions import Count
 from support.objects import model
 from support.prometheus import Page, Web
 
@@ -76,7 +77,7 @@ class World:
     async def look(self, step: int = 1, uid: str = MODEL.uid, revisions: Mapping[str, str] = REVISIONS) -> Evidence:
         found = model()
         object.__setattr__(found, "uid", uid)
-        return await self.source.gather(found, revisions, SINCE, 1, step, ())
+        return await self.source.gather(found, Count(revisions, SINCE, 1, step, ()))
 
     async def requests(self, revision: str, step: int = 1) -> float:
         found = await self.look(step)
@@ -270,7 +271,7 @@ async def test_pods_that_do_not_run_yet_are_no_problem(world: World) -> None:
 
 async def test_a_gate_with_a_query_is_told_that_it_needs_prometheus(world: World) -> None:
     world.pod(CANDIDATE)
-    found = await world.source.gather(MODEL, REVISIONS, SINCE, 1, 1, (QUERY,))
+    found = await world.source.gather(MODEL, Count(REVISIONS, SINCE, 1, 1, (QUERY,)))
     assert found.problem == "gate custom: a query needs Prometheus, and none is configured"
     assert found.answers == {}
     assert CANDIDATE in found.tallies

@@ -15,6 +15,7 @@ from dialogue_operator.cluster.evidence import prometheus as module
 from dialogue_operator.cluster.evidence import source_of
 from dialogue_operator.cluster.evidence.prometheus import Prometheus
 from dialogue_operator.rollout.evidence import Answer, Evidence, Tally
+from dialogue_operator.rollout.questions import Count
 from support.objects import model
 from support.prometheus import Page, Web, prometheus_of
 from support.prometheus import Prometheus as Running
@@ -43,7 +44,7 @@ class World:
     webs: tuple[Web, ...]
 
     async def look(self, since: datetime, *gates: Gate, model: Any = MODEL) -> Evidence:
-        return await Prometheus(self.prometheus.url).gather(model, REVISIONS, since, 3, 2, gates or ALL)
+        return await Prometheus(self.prometheus.url).gather(model, Count(REVISIONS, since, 3, 2, gates or ALL))
 
     async def look_until(self, since: datetime, requests: float, *gates: Gate) -> Evidence:
         """Looks again until the candidate has so many requests."""
@@ -185,9 +186,9 @@ async def test_a_query_that_prometheus_refuses_is_named_and_costs_the_other_gate
 async def test_a_prometheus_that_ends_is_a_problem_and_no_exception(prometheus_program: Path, tmp_path: Path) -> None:
     with prometheus_of(prometheus_program, tmp_path, {}) as running:
         source = Prometheus(running.url)
-        assert (await source.gather(MODEL, REVISIONS, datetime.now(UTC), 1, 1, ALL)).problem == ""
+        assert (await source.gather(MODEL, Count(REVISIONS, datetime.now(UTC), 1, 1, ALL))).problem == ""
         running.stop()
-        found = await source.gather(MODEL, REVISIONS, datetime.now(UTC), 1, 1, ALL)
+        found = await source.gather(MODEL, Count(REVISIONS, datetime.now(UTC), 1, 1, ALL))
     assert found.problem.startswith(f"Prometheus at {running.url}: ")
     assert not found.tallies
 
@@ -225,7 +226,7 @@ LIES: dict[str, tuple[int, Any]] = {
 async def test_a_lie_is_a_problem_and_no_exception(lie: str, serve: Any) -> None:
     status, body = LIES[lie]
     web = serve(lambda *_: (status, body if isinstance(body, str) else json.dumps(body)))
-    found = await Prometheus(web.url).gather(MODEL, REVISIONS, datetime.now(UTC), 1, 1, ALL)
+    found = await Prometheus(web.url).gather(MODEL, Count(REVISIONS, datetime.now(UTC), 1, 1, ALL))
     assert found.problem.startswith(f"Prometheus at {web.url}: ")
     assert len(found.problem) <= 500
     assert found.tallies == {}
@@ -234,7 +235,7 @@ async def test_a_lie_is_a_problem_and_no_exception(lie: str, serve: Any) -> None
 
 async def test_an_answer_without_end_is_not_read_to_its_end(serve: Any) -> None:
     web = serve(lambda *_: (200, " " * (9 * 1024 * 1024) + json.dumps(vector(1, "4"))))
-    found = await Prometheus(web.url).gather(MODEL, REVISIONS, datetime.now(UTC), 1, 1, ALL)
+    found = await Prometheus(web.url).gather(MODEL, Count(REVISIONS, datetime.now(UTC), 1, 1, ALL))
     assert "an answer of more than 8388608 bytes" in found.problem
 
 
@@ -242,7 +243,7 @@ async def test_one_that_hangs_is_given_up_in_time(serve: Any, monkeypatch: pytes
     monkeypatch.setattr(module, "SECONDS", 0.3)
     web = serve(lambda *_: (200, ""))
     web.hangs = True
-    found = await Prometheus(web.url).gather(MODEL, REVISIONS, datetime.now(UTC), 1, 1, ALL)
+    found = await Prometheus(web.url).gather(MODEL, Count(REVISIONS, datetime.now(UTC), 1, 1, ALL))
     assert found.problem == f"Prometheus at {web.url}: no answer in time"
     assert len(web.asked) == 1
 
@@ -256,10 +257,10 @@ async def test_the_token_is_read_with_each_look(serve: Any, tmp_path: Path) -> N
 
     token = tmp_path / "token"
     source = source_of(None, serve(handle).url + "/prefix/", token)  # type: ignore[arg-type]
-    missing = await source.gather(MODEL, REVISIONS, datetime.now(UTC), 1, 1, ())
+    missing = await source.gather(MODEL, Count(REVISIONS, datetime.now(UTC), 1, 1, ()))
     assert "No such file" in missing.problem
     for word in ("first", "second"):
         token.write_text(word + "\n")
-        found = await source.gather(MODEL, REVISIONS, datetime.now(UTC), 1, 1, ())
+        found = await source.gather(MODEL, Count(REVISIONS, datetime.now(UTC), 1, 1, ()))
         assert found.tallies == {CANDIDATE: Tally(requests=4.0)}
     assert seen == ["Bearer first", "Bearer second"]

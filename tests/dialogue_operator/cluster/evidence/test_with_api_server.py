@@ -15,6 +15,7 @@ from dialogue_operator.cluster.client import KubeClient
 from dialogue_operator.cluster.credentials import configuration
 from dialogue_operator.cluster.evidence.pods import PodPages
 from dialogue_operator.cluster.golden import run_golden
+from dialogue_operator.rollout.questions import Count
 from support.apiserver import ApiServer
 from support.objects import model
 from support.prometheus import Page
@@ -56,7 +57,7 @@ async def test_the_pods_of_a_model_are_found_and_read(client: KubeClient, served
     page.show(REVISION)
     source = PodPages(client, port=serve(page).port)
     for expected in (0, 5):
-        found = await source.gather(served, {REVISION: REVISION}, datetime.now(UTC), 1, 1, ())
+        found = await source.gather(served, Count({REVISION: REVISION}, datetime.now(UTC), 1, 1, ()))
         assert found.problem == ""
         assert found.tallies[REVISION].requests == expected
         page.request(REVISION, times=5)

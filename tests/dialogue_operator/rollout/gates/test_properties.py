@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from math import exp, inf
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from dialogue_operator.api.rollout import Gate
+from dialogue_operator.api.rollout import Gate, Metric
 from dialogue_operator.rollout.evidence import Answer, Histogram, Tally
 from dialogue_operator.rollout.gates import differs, judge
 from dialogue_operator.rollout.gates.mixture import of_a_mean, of_a_share, one_arm, two_arms
@@ -15,16 +16,7 @@ from dialogue_operator.rollout.gates.percentiles import Percentile, PercentileRa
 from dialogue_operator.rollout.gates.search import edge, least
 from dialogue_operator.rollout.gates.shares import Share, ShareDifference
 
-METRICS = (
-    "errorRate",
-    "latencyP50",
-    "latencyP95",
-    "latencyP99",
-    "degenerateRate",
-    "tokensPerReply",
-    "beamMargin",
-    "negativeFeedback",
-)
+METRICS: tuple[Metric, ...] = get_args(Metric)
 BOUNDS = (0.05, 0.06, 0.072, 0.0864, 0.1037, 0.1244, 0.1493, 0.1792)
 GATES = some.builds(
     Gate,
