@@ -4,19 +4,24 @@ Plain data without torch: a bundle's shape is checked before anything heavy is i
 """
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-Activation = Literal["gelu", "relu"]
+Activation = Literal["gelu", "relu", "swish"]
+Positions = Literal["learned", "sinusoidal"]
 
 SIZES = ("vocab_size", "d_model", "encoder_layers", "decoder_layers", "heads", "ffn", "max_positions")
 SPECIAL_IDS = ("pad_id", "bos_id", "eos_id", "decoder_start_id")
+CHOICES = {"activation": get_args(Activation), "positions": get_args(Positions)}
+ADDED = ("positions", "norm_before_positions")  # fields younger than the first bundles
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """An encoder-decoder with learned positions and embeddings tied across encoder, decoder and output.
+    """An encoder-decoder with embeddings tied across encoder, decoder and output.
 
     `pre_norm` chooses mBART's layout (a norm before each block, final norms) over BART's (a norm after each).
+    `norm_before_positions` is a quirk of BlenderbotSmall: its decoder norms the embedding first and then adds the
+    position. The activations are Hugging Face's of these names: "gelu" is the exact one.
     """
 
     vocab_size: int
@@ -35,6 +40,8 @@ class ModelConfig:
     eos_id: int = 2
     decoder_start_id: int = 2
     dropout: float = 0.1
+    positions: Positions = "learned"
+    norm_before_positions: bool = False
 
     def __post_init__(self) -> None:
         for name in SIZES:
@@ -45,8 +52,9 @@ class ModelConfig:
                 raise ValueError(f"{name} must lie in the vocabulary of {self.vocab_size}, got {token}")
         if self.d_model % self.heads:
             raise ValueError(f"d_model ({self.d_model}) must be divisible by heads ({self.heads})")
-        if self.activation not in ("gelu", "relu"):
-            raise ValueError(f"activation must be gelu or relu, got {self.activation!r}")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
 
@@ -55,7 +63,9 @@ class ModelConfig:
         return self.d_model // self.heads
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """All fields, but younger ones only where they differ from what older bundles mean without them."""
+        defaults = {field.name: field.default for field in fields(self)}
+        return {name: value for name, value in asdict(self).items() if name not in ADDED or value != defaults[name]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "ModelConfig":

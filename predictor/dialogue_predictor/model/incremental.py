@@ -1,11 +1,12 @@
 """Decoding one token at a time, with what the past has already cost kept.
 
-This is the model behind the search's seam `encode / step / reorder`. Cross-attention keys and values are
-computed once a source and shared by its beams. The self-attention cache never moves: the keys of every step
-stay where they were written, and each beam carries a mask of the slots it descends from, so that reordering
+This is the model behind the search's seam, written to be read: the engines are compared with it. Cross-attention
+keys and values are computed once a source and shared by its beams. The self-attention cache never moves: the keys of
+every step stay where they were written, and each beam carries a mask of the slots it descends from, so that reordering
 beams gathers a few booleans instead of the whole cache.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -32,7 +33,7 @@ class DecoderState:
     memory_mask: Tensor  # [B, 1, 1, S]
     cache: tuple[KeysValues, ...]  # a layer: [B, H, capacity, D/H] twice
     ancestors: Tensor  # [B, K, slots], true where the beam descends from the slot
-    length: int  # tokens already decoded
+    lengths: Tensor  # [B], tokens already decoded
 
     @property
     def sources(self) -> int:
@@ -52,7 +53,7 @@ class DecoderState:
 
 
 class IncrementalModel:
-    """A `DialogueTransformer` in evaluation, seen through `encode / step / reorder`."""
+    """A `DialogueTransformer` in evaluation, seen through the search's seam, in any number format."""
 
     def __init__(self, model: DialogueTransformer) -> None:
         self.model = model.eval()
@@ -72,23 +73,28 @@ class IncrementalModel:
             memory_mask=key_mask(source_mask),
             cache=tuple((key.new_zeros(empty), value.new_zeros(empty)) for key, value in keys_values),
             ancestors=torch.zeros(batch, 1, 0, dtype=torch.bool, device=source.device),
-            length=0,
+            lengths=torch.zeros(batch, dtype=torch.int64, device=source.device),
         )
 
     @torch.inference_mode()
     def step(self, state: DecoderState, tokens: Tensor) -> tuple[Tensor, DecoderState]:
-        """The beams' latest tokens [B, K] → logits [B, K, V] of the next ones."""
+        """The beams' latest tokens [B, K] → hidden [B, K, D] of the next ones. Beyond its last position a source stays
+        there."""
         batch, beams = tokens.shape
         state = with_room(state, beams)
         own = torch.eye(beams, dtype=torch.bool, device=tokens.device).expand(batch, -1, -1)
         state = replace(state, ancestors=torch.cat((state.ancestors, own), dim=2))
         decoder = self.model.model.decoder
-        states = decoder.embed(self.model.embed(tokens).view(batch * beams, 1, -1), start=state.length)
-        states = states.view(batch, beams, -1)  # beams take the place of a target's positions
+        positions = state.lengths.clamp(max=len(decoder.positions) - 1)
+        states = decoder.embed_at(self.model.embed(tokens), positions)  # [B, K, D]
         for layer, cached, memory in zip(self.layers, state.cache, state.memory, strict=True):
             states = advance(layer, states, cached, memory, state)
-        logits = self.model.project(decoder.layer_norm(states))
-        return logits, replace(state, length=state.length + 1)
+        return decoder.layer_norm(states), replace(state, lengths=state.lengths + 1)
+
+    @torch.inference_mode()
+    def project(self, hidden: Tensor) -> Tensor:
+        """Hidden [R, D] → logits [R, V]."""
+        return self.model.project(hidden)
 
     @torch.inference_mode()
     def reorder(self, state: DecoderState, index: Tensor) -> DecoderState:
@@ -107,11 +113,43 @@ class IncrementalModel:
             memory_mask=state.memory_mask[sources],
             cache=tuple((key[sources], value[sources]) for key, value in state.cache),
             ancestors=ancestors,
+            lengths=state.lengths[sources],
+        )
+
+    @torch.inference_mode()
+    def join(self, states: Sequence[DecoderState]) -> DecoderState:
+        """The sources of several states with the same number of beams, in order; what one is longer is idle in others."""
+        return DecoderState(
+            memory=joined([state.memory for state in states]),
+            memory_mask=concatenated([state.memory_mask for state in states], dim=3),
+            cache=joined([state.cache for state in states]),
+            ancestors=concatenated([state.ancestors for state in states], dim=2),
+            lengths=torch.cat([state.lengths for state in states]),
         )
 
     @property
     def layers(self) -> list[Layer]:
         return [layer for layer in self.model.model.decoder.layers if isinstance(layer, Layer)]
+
+
+def joined(parts: Sequence[tuple[KeysValues, ...]]) -> tuple[KeysValues, ...]:
+    """Layer by layer the keys and the values of all sources."""
+    return tuple(
+        (concatenated([keys for keys, _ in layer], dim=2), concatenated([values for _, values in layer], dim=2))
+        for layer in zip(*parts, strict=True)
+    )
+
+
+def concatenated(parts: Sequence[Tensor], dim: int) -> Tensor:
+    """All sources, each part filled up with zeros along `dim` to the longest."""
+    shape = list(parts[0].shape)
+    shape[0], shape[dim] = sum(part.shape[0] for part in parts), max(part.shape[dim] for part in parts)
+    whole = parts[0].new_zeros(shape)
+    start = 0
+    for part in parts:
+        whole[start : start + part.shape[0]].narrow(dim, 0, part.shape[dim]).copy_(part)
+        start += part.shape[0]
+    return whole
 
 
 def advance(layer: Layer, states: Tensor, cached: KeysValues, memory: KeysValues, state: DecoderState) -> Tensor:

@@ -1,8 +1,8 @@
-"""The encoder-decoder itself: mBART's layout, or BART's with `pre_norm` off.
+"""The encoder-decoder itself: mBART's layout, BART's with `pre_norm` off, and those of their relatives.
 
-Parameter names follow Hugging Face's, so that its checkpoints load as they are and its implementation
-(`MBartForConditionalGeneration`, `BartForConditionalGeneration`) is the reference this one is tested against.
-Lewis et al. 2020, arXiv:1910.13461; Liu et al. 2020, arXiv:2001.08210.
+Parameter names follow Hugging Face's, so that its checkpoints load as they are (`model.families`) and its
+implementation (`MBartForConditionalGeneration`, `BartForConditionalGeneration`, …) is the reference this one is
+tested against. Lewis et al. 2020, arXiv:1910.13461; Liu et al. 2020, arXiv:2001.08210.
 """
 
 import math
@@ -15,11 +15,15 @@ from torch.nn import functional
 
 from dialogue_predictor.model.attention import Attention, key_mask
 from dialogue_predictor.model.config import ModelConfig
+from dialogue_predictor.model.positions import LearnedPositions, SinusoidalPositions
 
-POSITION_OFFSET = 2
 INIT_STD = 0.02
 TIED = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight")
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": functional.gelu, "relu": functional.relu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": functional.gelu,
+    "relu": functional.relu,
+    "swish": functional.silu,
+}
 
 
 class Layer(nn.Module):
@@ -74,19 +78,48 @@ class Stack(nn.Module):
     def __init__(self, config: ModelConfig, *, layers: int, cross: bool) -> None:
         super().__init__()
         self.dropout = nn.Dropout(config.dropout)
-        self.embed_positions = nn.Embedding(config.max_positions + POSITION_OFFSET, config.d_model)
+        table = LearnedPositions if config.positions == "learned" else SinusoidalPositions
+        self.embed_positions: LearnedPositions | SinusoidalPositions = table(config.max_positions, config.d_model)
         self.layernorm_embedding = nn.LayerNorm(config.d_model) if config.layernorm_embedding else nn.Identity()
+        self.norm_first = cross and config.norm_before_positions
         self.layers = nn.ModuleList(Layer(config, cross=cross) for _ in range(layers))
         self.layer_norm = nn.LayerNorm(config.d_model) if config.pre_norm else nn.Identity()
 
+    @property
+    def positions(self) -> Tensor:
+        """The vectors of the positions [P, D], position 0 first."""
+        return self.embed_positions.table
+
     def embed(self, embedded: Tensor, start: int = 0) -> Tensor:
-        """Adds the positions `start`, `start + 1`, … to embedded tokens [B, T, D]."""
-        positions = self.embed_positions.weight[POSITION_OFFSET + start :][: embedded.shape[1]]
-        if positions.shape[0] < embedded.shape[1]:
-            limit = self.embed_positions.num_embeddings - POSITION_OFFSET
-            raise ValueError(f"a sequence of {start + embedded.shape[1]} tokens exceeds {limit} positions")
-        normed: Tensor = self.dropout(self.layernorm_embedding(embedded + positions))
-        return normed
+        """Gives embedded tokens [B, T, D] the positions `start`, `start + 1`, … Raises ValueError beyond the table."""
+        end = start + embedded.shape[1]
+        if end > len(self.positions):
+            raise beyond(end, len(self.positions))
+        return self.placed(embedded, self.positions[start:end])
+
+    def embed_at(self, embedded: Tensor, positions: Tensor) -> Tensor:
+        """Gives the embedded tokens of K beams [B, K, D] their source's position [B], the same for all its beams.
+
+        Raises ValueError beyond the table; on an accelerator, where looking would stall it, the caller sees to that.
+        """
+        try:
+            chosen = self.positions.index_select(0, positions)
+        except IndexError:
+            raise beyond(int(positions.max()) + 1, len(self.positions)) from None
+        return self.placed(embedded, chosen[:, None])
+
+    def placed(self, embedded: Tensor, positions: Tensor) -> Tensor:
+        """Embedded tokens [B, T, D] and the vectors of their positions, broadcastable to them → the layers' input."""
+        if self.norm_first:
+            states = self.layernorm_embedding(embedded) + positions
+        else:
+            states = self.layernorm_embedding(embedded + positions)
+        dropped: Tensor = self.dropout(states)
+        return dropped
+
+
+def beyond(tokens: int, positions: int) -> ValueError:
+    return ValueError(f"a sequence of {tokens} tokens exceeds {positions} positions")
 
 
 class Body(nn.Module):
@@ -94,7 +127,8 @@ class Body(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.shared = nn.Embedding(config.vocab_size, config.d_model, padding_idx=config.pad_id)
+        empty = torch.empty(config.vocab_size, config.d_model)  # `build` draws its values
+        self.shared = nn.Embedding(config.vocab_size, config.d_model, padding_idx=config.pad_id, _weight=empty)
         self.encoder = Stack(config, layers=config.encoder_layers, cross=False)
         self.decoder = Stack(config, layers=config.decoder_layers, cross=True)
 

@@ -1,14 +1,15 @@
-"""The network agrees with Hugging Face's on the same weights, trained or incremental, in either precision."""
+"""The network agrees with Hugging Face's on the same weights, trained or incremental."""
 
+import json
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from dialogue_predictor.artifacts.bundle import locate
 from dialogue_predictor.model.config import ModelConfig
 from dialogue_predictor.model.incremental import FIRST_CAPACITY, IncrementalModel
-from dialogue_predictor.model.precision import in_precision
 from dialogue_predictor.model.transformer import TIED, DialogueTransformer, build
 from support.reference_models import reference_model
 from support.tiny_models import VOCABULARY, tiny_config, tiny_model
@@ -72,10 +73,10 @@ def test_incremental_steps_are_teacher_forcing(beams: int) -> None:
     state = engine.encode(source, mask)
     for step in range(length):
         width = 1 if step == 0 else beams
-        logits, state = engine.step(state, histories[:, :width, -1])
+        hidden, state = engine.step(state, histories[:, :width, -1])
         rows = [index for index in range(3) for _ in range(width)]
         taught = model(source[rows], mask[rows], histories[:, :width].reshape(3 * width, -1))[:, -1]
-        torch.testing.assert_close(logits.view(3 * width, -1), taught)
+        torch.testing.assert_close(engine.project(hidden.flatten(0, 1)), taught)
         parents = torch.randint(width, (3, beams), generator=generator)
         words = torch.randint(3, VOCABULARY, (3, beams, 1), generator=generator)
         histories = torch.cat((histories.take_along_dim(parents[:, :, None], dim=1), words), dim=2)
@@ -88,9 +89,28 @@ def test_sources_leave_and_change_places() -> None:
     source, mask, target = batch()
     _, state = engine.step(engine.encode(source, mask), target[:, :1])
     state = engine.reorder(state, torch.tensor([[2, 2], [0, 0]]))
-    logits, _ = engine.step(state, target[[2, 0], 1:2].expand(-1, 2))
-    expected = model(source, mask, target[:, :2])[[2, 0], -1]
-    torch.testing.assert_close(logits, expected[:, None].expand(-1, 2, -1))
+    hidden, _ = engine.step(state, target[[2, 0], 1:2].expand(-1, 2))
+    expected = model(source, mask, target[:, :2])[[2, 2, 0, 0], -1]
+    torch.testing.assert_close(engine.project(hidden.flatten(0, 1)), expected)
+
+
+def test_sources_join_that_are_further_on() -> None:
+    """One has decoded three tokens, two have decoded one, and their sources differ in length."""
+    model = tiny_model(4).double()
+    engine = IncrementalModel(model)
+    source, mask, target = batch()
+    early = engine.encode(source[2:, :1], mask[2:, :1])
+    for at in range(3):
+        _, early = engine.step(early, target[2:, at : at + 1])
+    _, late = engine.step(engine.encode(source[:2], mask[:2]), target[:2, :1])
+    joined = engine.join([early, late])
+    for step in range(3):
+        rows, ends = [2, 0, 1], [3 + step, 1 + step, 1 + step]
+        tokens = torch.stack([target[row, end] for row, end in zip(rows, ends, strict=True)])[:, None]
+        hidden, joined = engine.step(joined, tokens)
+        for at, (row, end) in enumerate(zip(rows, ends, strict=True)):
+            taught = model(source[row : row + 1], mask[row : row + 1], target[row : row + 1, : end + 1])[0, -1]
+            torch.testing.assert_close(engine.project(hidden[at])[0], taught)
 
 
 def test_padding_changes_nothing() -> None:
@@ -102,32 +122,31 @@ def test_padding_changes_nothing() -> None:
         torch.testing.assert_close(together[row], alone[0])
 
 
-@torch.no_grad()
-def test_bf16_is_close_and_keeps_sums_and_logits_in_fp32() -> None:
-    source, mask, target = batch()
-    exact = tiny_model(4, spread=3.0)
-    model = in_precision(tiny_model(4, spread=3.0), "bf16")
-    logits, expected = model(source, mask, target), exact(source, mask, target)
-    assert logits.dtype == torch.float32
-    assert model.encode(source, mask).dtype == torch.float32
-    assert all(m.weight.dtype == torch.bfloat16 for m in model.modules() if isinstance(m, nn.Linear))
-    error = (logits - expected).std() / expected.std()
-    assert 0 < float(error) < 0.05
-
-    state = IncrementalModel(model).encode(source, mask)
-    assert state.memory[0][0].dtype == torch.bfloat16
-
-
-def test_an_unknown_precision_is_refused() -> None:
-    with pytest.raises(ValueError, match="fp32 or bf16"):
-        in_precision(tiny_model(), "int8")  # type: ignore[arg-type]
-
-
 def test_more_tokens_than_positions_are_refused() -> None:
     model = tiny_model(max_positions=8)
     source, mask, target = batch()
     with pytest.raises(ValueError, match="9 tokens exceeds 8 positions"):
         model(source, mask, target)
+
+
+@pytest.mark.parametrize("positions", ["learned", "sinusoidal"])
+@pytest.mark.parametrize("norm_before_positions", [False, True])
+@torch.no_grad()
+def test_each_source_may_stand_at_a_position_of_its_own(positions: str, norm_before_positions: bool) -> None:
+    decoder = tiny_model(positions=positions, norm_before_positions=norm_before_positions).model.decoder
+    assert decoder.positions.shape == (64, 32)
+    beams = torch.randn(3, 4, 32)
+    placed = decoder.embed_at(beams, torch.tensor([5, 0, 63]))
+    for row, position in enumerate((5, 0, 63)):
+        for beam in range(4):
+            alone = decoder.embed(beams[row : row + 1, beam : beam + 1], start=position)
+            torch.testing.assert_close(placed[row, beam], alone[0, 0])
+
+
+def test_a_source_past_the_last_position_is_refused() -> None:
+    decoder = tiny_model(max_positions=8).model.decoder
+    with pytest.raises(ValueError, match="a sequence of 9 tokens exceeds 8 positions"):
+        decoder.embed_at(torch.zeros(2, 3, 32), torch.tensor([7, 8]))
 
 
 def test_a_fresh_model_has_mbarts_initialisation_and_trains() -> None:
@@ -141,9 +160,21 @@ def test_a_fresh_model_has_mbarts_initialisation_and_trains() -> None:
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
-def test_a_shape_survives_the_way_through_a_dict() -> None:
-    config = tiny_config(pre_norm=False)
+@pytest.mark.parametrize("changes", [{}, {"positions": "sinusoidal", "activation": "swish"}])
+def test_a_shape_survives_the_way_through_a_dict(changes: dict[str, Any]) -> None:
+    config = tiny_config(pre_norm=False, **changes)
     assert ModelConfig.from_dict(config.to_dict()) == config
+
+
+def test_the_shape_of_the_first_bundle_is_written_as_it_was() -> None:
+    written = json.loads((locate("builtin://default") / "config.json").read_text(encoding="utf-8"))["architecture"]
+    assert list(ModelConfig.from_dict(written).to_dict().items()) == list(written.items())
+
+
+def test_sines_are_no_part_of_a_state_dict() -> None:
+    model = tiny_model(positions="sinusoidal")
+    assert not [name for name in model.state_dict() if "positions" in name]
+    tiny_model(1, positions="sinusoidal").load_state_dict(model.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -152,7 +183,8 @@ def test_a_shape_survives_the_way_through_a_dict() -> None:
         ({"heads": 5}, "heads"),
         ({"encoder_layers": 0}, "encoder_layers"),
         ({"eos_id": VOCABULARY}, "eos_id"),
-        ({"activation": "tanh"}, "activation"),
+        ({"activation": "tanh"}, "activation must be one of gelu, relu, swish"),
+        ({"positions": "rotary"}, "positions must be one of learned, sinusoidal"),
         ({"dropout": 1.0}, "dropout"),
         ({"layers": 3}, "layers"),
     ],
