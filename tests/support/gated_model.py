@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -12,7 +13,8 @@ PATIENCE_SECONDS = 30.0
 
 
 class GatedModel:
-    """A real tiny model that never ends a reply by itself and takes each step only when it is let."""
+    """A real tiny model that never ends a reply by itself and takes each step, newcomers' first one too, only when it
+    is let."""
 
     def __init__(self) -> None:
         self.engine, self.ids = tiny_engine(1, eos_bias=-50.0)
@@ -38,14 +40,20 @@ class GatedModel:
         if self.failures:
             self.failures -= 1
             raise RuntimeError("the model broke")
-        logits, state = self.engine.step(state, tokens)
+        hidden, state = self.engine.step(state, tokens)
         if self.poisoned:
             self.poisoned -= 1
-            logits[0] = float("nan")
-        return logits, state
+            hidden[0] = float("nan")
+        return hidden, state
+
+    def project(self, hidden: Tensor) -> Tensor:
+        return self.engine.project(hidden)
 
     def reorder(self, state: DecoderState, index: Tensor) -> DecoderState:
         return self.engine.reorder(state, index)
+
+    def join(self, states: Sequence[DecoderState]) -> DecoderState:
+        return self.engine.join(states)
 
     async def begun(self) -> None:
         await asyncio.to_thread(self.began.wait, PATIENCE_SECONDS)
@@ -59,6 +67,7 @@ class Measured:
         self.waits: list[float] = []
         self.sizes: list[int] = []
         self.owed: list[int] = []
+        self.faults: list[int] = []
 
     def queued(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -68,3 +77,6 @@ class Measured:
 
     def pending(self, tokens: int) -> None:
         self.owed.append(tokens)
+
+    def failed(self, requests: int) -> None:
+        self.faults.append(requests)

@@ -95,7 +95,9 @@ def valid_spec(random: Random) -> Json:
         rollout["strategy"] = None
     spec = {
         "model": {"uri": random.choice(URIS), "version": maybe(random.choice(["1.0.0", "2"]))},
-        "runtime": maybe({"precision": "bf16", "resources": {"cpu": random.choice(["100m", "4", "1.5"])}}),
+        "runtime": maybe(
+            {"precision": random.choice(["bf16", "int8"]), "resources": {"cpu": random.choice(["100m", "4", "1.5"])}}
+        ),
         "generation": maybe({"numBeams": random.randint(1, 16), "lengthPenalty": random.choice([0, 1, 0.6, 2.0])}),
         "dialogue": maybe({"maxTurns": random.randint(1, 64)}),
         "scaling": {"minReplicas": least, "maxReplicas": maybe(least + random.randint(0, 9)), "metric": maybe("cpu")},

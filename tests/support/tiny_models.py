@@ -57,6 +57,7 @@ def random_sources(dice: random.Random, count: int, longest: int = 12, vocabular
 
 
 def random_options(dice: random.Random, **fixed: Any) -> GenerationOptions:
+    """All options but those of sampling, groups and facts."""
     longest = fixed.get("max_new_tokens", dice.randint(1, 16))
     values: dict[str, Any] = {
         "num_beams": dice.choice([1, 2, 3, 4, 5, 8, 16]),
@@ -67,5 +68,13 @@ def random_options(dice: random.Random, **fixed: Any) -> GenerationOptions:
         "early_stopping": dice.choice([False, True, "never"]),
         "forced_bos_id": dice.choice([None, None, dice.randrange(FIRST_WORD, VOCABULARY)]),
         "forced_eos_id": dice.choice([None, 2]),
+        "repetition_penalty": dice.choice([1.0, 1.0, 1.3, 0.8]),
+        "bad_words": random_words(dice) if dice.random() < 0.4 else (),
     }
     return GenerationOptions(**(values | fixed))
+
+
+def random_words(dice: random.Random) -> tuple[tuple[int, ...], ...]:
+    """Many short sequences over a third of the vocabulary, so that some of them come up; the end is among them."""
+    choices = range(2, VOCABULARY // 3)
+    return tuple(tuple(dice.choices(choices, k=dice.choice([1, 2, 2, 2, 3]))) for _ in range(dice.randint(1, 60)))

@@ -1,48 +1,64 @@
-"""What a reply may not say next: no repeated n-grams, no early end, forced first and last tokens.
+"""What a reply may not say next, or less readily: repetition, bad words, an early end, half a fact.
 
-In the order in which Hugging Face applies them, because a later constraint overrides an earlier one.
+In the order in which Hugging Face applies them, because a later constraint overrides an earlier one. All of them
+touch a few tokens of each row of scores [R, V], not the vocabulary; the rows are changed in place.
 """
 
 import torch
 from torch import Tensor
 
-from dialogue_predictor.decoding.options import GenerationOptions
+from dialogue_predictor.decoding.rules import Rules
+from dialogue_predictor.decoding.tails import Past
 
 IMPOSSIBLE = float("-inf")
+UNCHANGED = float("inf")  # the other operand of a minimum
 
 
-def constrain(log_probs: Tensor, past: Tensor, options: GenerationOptions, eos: int) -> Tensor:
-    """Log-probabilities [R, V] after `past` [R, L], which begins with the start token → [R, V]."""
-    new_tokens = past.shape[1] - 1
-    if options.no_repeat_ngram:
-        log_probs = log_probs.masked_fill(repeats(past, options.no_repeat_ngram, log_probs.shape[1]), IMPOSSIBLE)
-    if new_tokens < options.min_new_tokens:
-        log_probs = without(log_probs, eos)
-    if new_tokens == 0 and options.forced_bos_id is not None:
-        log_probs = only(log_probs, options.forced_bos_id)
-    if new_tokens == options.max_new_tokens - 1 and options.forced_eos_id is not None:
-        log_probs = only(log_probs, options.forced_eos_id)
-    return log_probs
+def constrain(log_probs: Tensor, past: Past, rules: Rules) -> None:
+    """Log-probabilities [R, V] of what follows `past`, changed in place."""
+    if rules.facts is None:
+        ban_all(log_probs, past, rules)
+        return
+    bound, continuing = rules.facts.following(past)
+    followers = rules.facts.beginnings.followers.expand(len(log_probs), -1)  # [R, P]
+    continued = log_probs.gather(1, followers).where(continuing, IMPOSSIBLE)
+    ban_all(log_probs, past, rules)
+    log_probs.masked_fill_(bound[:, None], IMPOSSIBLE)
+    log_probs.scatter_reduce_(1, followers, continued, "amax")
 
 
-def repeats(past: Tensor, size: int, vocabulary: int) -> Tensor:
-    """Which tokens would repeat an n-gram of `size` in `past` [R, L] → [R, V].
+def ban_all(log_probs: Tensor, past: Past, rules: Rules) -> None:
+    """Makes impossible what the options forbid, in place."""
+    options = rules.options
+    if 0 < options.no_repeat_ngram <= options.max_new_tokens:
+        ban(log_probs, *repeats(past, options.no_repeat_ngram))
+    if rules.bad_tokens is not None:
+        log_probs.index_fill_(1, rules.bad_tokens, IMPOSSIBLE)
+    if rules.bad_phrases is not None:
+        ban(log_probs, rules.bad_phrases.followers.expand(len(log_probs), -1), rules.bad_phrases.match(past))
+    if options.min_new_tokens:
+        log_probs[:, rules.ids.eos].masked_fill_(past.steps < options.min_new_tokens, IMPOSSIBLE)
+
+
+def discourage(scores: Tensor, past: Past, penalty: float) -> Tensor:
+    """Makes what has been said less likely, by a factor: Keskar et al. 2019, arXiv:1909.05858 → [R, V]."""
+    said = past.said()
+    before = scores.gather(1, said)
+    return scores.scatter(1, said, torch.where(before < 0, before * penalty, before / penalty))
+
+
+def repeats(past: Past, size: int) -> tuple[Tensor, Tensor]:
+    """Tokens [R, N] of which those marked [R, N] would repeat an n-gram of `size`.
 
     Example: size 2, past `7 8 9 7` → 8, because `7 8` has been said.
     """
-    rows, length = past.shape
-    banned = torch.zeros(rows, vocabulary + 1, dtype=torch.bool, device=past.device)
-    if length >= size:
-        grams = past.unfold(1, size, 1)  # [R, L - size + 1, size]
-        current = past[:, length - size + 1 :]  # [R, size - 1]
-        same = (grams[:, :, :-1] == current[:, None]).all(dim=2)
-        banned.scatter_(1, grams[:, :, -1].where(same, vocabulary), True)  # the last column takes the rest
-    return banned[:, :vocabulary]
+    grams = past.tokens.unfold(1, size, 1)  # [R, T + 2 - size, size]
+    ends = torch.arange(size - 1, past.tokens.shape[1], device=past.tokens.device)
+    same = (grams[:, :, :-1] == past.tail(size - 1)[:, None]).all(dim=2) & (ends <= past.steps[:, None])
+    return grams[:, :, -1], same
 
 
-def without(log_probs: Tensor, token: int) -> Tensor:
-    return log_probs.index_fill(1, torch.tensor([token], device=log_probs.device), IMPOSSIBLE)
-
-
-def only(log_probs: Tensor, token: int) -> Tensor:
-    return torch.full_like(log_probs, IMPOSSIBLE).index_fill(1, torch.tensor([token], device=log_probs.device), 0.0)
+def ban(scores: Tensor, tokens: Tensor, marked: Tensor) -> None:
+    """Makes the marked tokens [R, N] of each row impossible, in place."""
+    limits = torch.where(marked, IMPOSSIBLE, UNCHANGED).to(scores.dtype)
+    scores.scatter_reduce_(1, tokens, limits, "amin")

@@ -7,18 +7,28 @@ live one, so what these agree on is final: exact beam search with an early first
 import torch
 from torch import Tensor
 
-from dialogue_predictor.decoding.beam import ABSENT, BeamState, per_length
+from dialogue_predictor.decoding.beam import ABSENT, BeamState, done, per_length
 from dialogue_predictor.decoding.options import GenerationOptions
 
 
 def stable_lengths(state: BeamState, options: GenerationOptions) -> tuple[Tensor, Tensor]:
-    """How many new tokens are settled → lengths [B], and tokens [B, T + 1] whose beginning they are.
+    """How many new tokens of each source are settled → lengths [B], and tokens [B, T + 1] whose beginning they are.
 
-    The ending token is never part of it.
+    The ending token is never part of it. With G groups of beams a source's hypotheses are those of all its G rows.
     """
-    tokens = torch.cat((state.finished_tokens, state.live_tokens), dim=1)  # [B, 2K, T + 1]
-    possible = torch.cat((finished_may_win(state), live_may_win(state, options)), dim=1)  # [B, 2K]
-    lengths = torch.cat((state.finished_lengths - 1, torch.full_like(state.finished_lengths, state.step)), dim=1)
+    sources = len(state.steps) // options.beam_groups
+    finished_scores = state.finished_scores.view(sources, -1)  # [B, K]
+    is_finished = state.is_finished.view(sources, -1)
+    best = finished_scores.amax(dim=1, keepdim=True)
+    possible = torch.cat(
+        (is_finished & (finished_scores == best), live_may_reach(state, best, options).view(sources, -1)), dim=1
+    )  # [B, 2K]
+    steps = state.steps[:, None].expand(state.finished_lengths.shape)
+    lengths = torch.cat(((state.finished_lengths - 1).view(sources, -1), steps.reshape(sources, -1)), dim=1)
+    longest = state.live_tokens.shape[2]
+    tokens = torch.cat(
+        (state.finished_tokens.view(sources, -1, longest), state.live_tokens.view(sources, -1, longest)), dim=1
+    )  # [B, 2K, T + 1]
 
     any_possible = possible.to(torch.int8).argmax(dim=1)  # [B]
     example = tokens.take_along_dim(any_possible[:, None, None], dim=1)  # [B, 1, T + 1]
@@ -28,19 +38,14 @@ def stable_lengths(state: BeamState, options: GenerationOptions) -> tuple[Tensor
     return settled.where(possible.any(dim=1), 0), example[:, 0]
 
 
-def finished_may_win(state: BeamState) -> Tensor:
-    """Only the best finished hypothesis, or several with the same score → [B, K]."""
-    return state.is_finished & (state.finished_scores == state.finished_scores[:, :1])
+def live_may_reach(state: BeamState, best: Tensor, options: GenerationOptions) -> Tensor:
+    """Live beams whose best imaginable end reaches their source's best finished score [B, 1] → [B * G, K].
 
-
-def live_may_win(state: BeamState, options: GenerationOptions) -> Tensor:
-    """Live beams whose best imaginable end reaches the best finished score → [B, K].
-
-    Log-probabilities never grow, so a beam's score can only be improved by its length, and most so by the
-    next or by the greatest one, whichever the penalty favours.
+    Scores never grow, so a beam's can only be improved by its length, and most so by the next or by the greatest
+    one, whichever the penalty favours.
     """
-    soonest = per_length(state.live_scores, state.step + 1, options)
-    latest = per_length(state.live_scores, options.max_new_tokens, options)
+    soonest = per_length(state.live_scores, (state.steps + 1).clamp(max=options.max_new_tokens), options)
+    latest = per_length(state.live_scores, torch.full_like(state.steps, options.max_new_tokens), options)
     reachable = soonest.maximum(latest)
-    there = state.live_scores > ABSENT / 2
-    return there & (reachable >= state.finished_scores[:, :1])
+    there = (state.live_scores > ABSENT / 2) & ~done(state, options)[:, None]
+    return there & (reachable >= best.repeat_interleave(options.beam_groups, dim=0))

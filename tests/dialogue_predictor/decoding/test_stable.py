@@ -1,6 +1,7 @@
 """What is streamed is never taken back: the settled tokens joined are the final reply."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,7 +21,8 @@ def test_streamed_tokens_joined_are_the_reply(seed: int) -> None:
     sources = random_sources(dice, dice.randint(1, 4))
     expected = decode(engine, sources, options, ids)
 
-    search = Search(engine, sources, options, ids, watched=range(len(sources)))
+    search = Search(engine, options, ids)
+    search.admit(sources, watched=range(len(sources)))
     streamed: dict[int, list[int]] = {source: [] for source in range(len(sources))}
     outcomes = {}
     while search.active:
@@ -39,7 +41,8 @@ def test_streamed_tokens_joined_are_the_reply(seed: int) -> None:
 def test_one_beam_streams_every_token_at_once() -> None:
     engine, ids = tiny_engine(1, eos_bias=-20.0)
     options = GenerationOptions(num_beams=1, max_new_tokens=10, no_repeat_ngram=0)
-    search = Search(engine, [[5, 6, 7]], options, ids, watched=[0])
+    search = Search(engine, options, ids)
+    search.admit([[5, 6, 7]], watched=[0])
     news = [search.advance() for _ in range(10)]
     assert [[len(progress.tokens) for progress in step] for step in news] == [[1]] * 10
 
@@ -51,7 +54,8 @@ def test_beams_stream_before_the_end() -> None:
     for seed in range(10):
         engine, ids = tiny_engine(seed, eos_bias=-20.0)
         options = GenerationOptions(num_beams=4, max_new_tokens=24)
-        search = Search(engine, random_sources(dice, 2), options, ids, watched=[0, 1])
+        search = Search(engine, options, ids)
+        search.admit(random_sources(dice, 2), watched=[0, 1])
         while search.active:
             for progress in search.advance():
                 total += len(progress.tokens)
@@ -61,11 +65,11 @@ def test_beams_stream_before_the_end() -> None:
 
 def test_a_finished_hypothesis_that_may_still_win_holds_the_stream_back() -> None:
     options = GenerationOptions(num_beams=2, max_new_tokens=8, length_penalty=1.0)
-    state = begin(1, options, TokenIds(start=2, eos=2, pad=0), torch.device("cpu"))
+    state = begin([0], options, TokenIds(start=2, eos=2, pad=0), torch.device("cpu"))
     tokens = torch.tensor([[[2, 7, 8, 9, 0, 0, 0, 0, 0], [2, 7, 8, 4, 0, 0, 0, 0, 0]]])
     ended = torch.tensor([[[2, 7, 5, 2, 0, 0, 0, 0, 0], [2, 6, 2, 0, 0, 0, 0, 0, 0]]])
     live = state.__class__(
-        step=3,
+        steps=torch.tensor([3]),
         live_tokens=tokens,
         live_scores=torch.tensor([[-2.0, -2.5]]),
         finished_tokens=ended,
@@ -74,6 +78,7 @@ def test_a_finished_hypothesis_that_may_still_win_holds_the_stream_back() -> Non
         is_finished=torch.tensor([[True, True]]),
         improvable=torch.tensor([True]),
         broken=torch.tensor([False]),
+        seeds=state.seeds,
     )
     # -2.0 over eight tokens may yet be -0.25, above the finished -0.3: `7` is common, the next token is not.
     assert stable_lengths(live, options)[0].tolist() == [1]
@@ -81,9 +86,9 @@ def test_a_finished_hypothesis_that_may_still_win_holds_the_stream_back() -> Non
 
 def test_live_beams_that_cannot_win_any_more_do_not_hold_the_stream_back() -> None:
     options = GenerationOptions(num_beams=2, max_new_tokens=4, length_penalty=1.0)
-    state = begin(1, options, TokenIds(start=2, eos=2, pad=0), torch.device("cpu"))
+    state = begin([0], options, TokenIds(start=2, eos=2, pad=0), torch.device("cpu"))
     live = state.__class__(
-        step=3,
+        steps=torch.tensor([3]),
         live_tokens=torch.tensor([[[2, 7, 8, 9, 0], [2, 6, 8, 4, 0]]]),
         live_scores=torch.tensor([[-4.0, -4.1]]),
         finished_tokens=torch.tensor([[[2, 7, 5, 2, 0], [2, 6, 2, 0, 0]]]),
@@ -92,7 +97,31 @@ def test_live_beams_that_cannot_win_any_more_do_not_hold_the_stream_back() -> No
         is_finished=torch.tensor([[True, True]]),
         improvable=torch.tensor([True]),
         broken=torch.tensor([False]),
+        seeds=state.seeds,
     )
     lengths, tokens = stable_lengths(live, options)
     assert lengths.tolist() == [2]
     assert tokens[0, 1:3].tolist() == [7, 5]
+
+
+@pytest.mark.parametrize(
+    ("improvable", "other_score", "expected"), [(True, -0.6, 1), (False, -0.6, 2), (True, -60.0, 1), (False, -60.0, 3)]
+)
+def test_live_beams_hold_the_stream_back_while_their_group_goes_on_and_they_may_beat_all_groups(
+    improvable: bool, other_score: float, expected: int
+) -> None:
+    """Two groups of one beam. The first has finished `7 5 6` and could go on with `7 9`, the other is at `7 5`."""
+    options = GenerationOptions(num_beams=2, beam_groups=2, diversity_penalty=1.0, max_new_tokens=8)
+    state = begin([0], options, TokenIds(start=2, eos=2, pad=0), torch.device("cpu"))
+    live = replace(
+        state,
+        steps=torch.tensor([2, 2]),
+        live_tokens=torch.tensor([[[2, 7, 9, *[0] * 6]], [[2, 7, 5, *[0] * 6]]]),
+        live_scores=torch.tensor([[-0.5], [other_score]]),
+        finished_tokens=torch.tensor([[[2, 7, 5, 6, 2, *[0] * 4]], [[0] * 9]]),
+        finished_lengths=torch.tensor([[4], [0]]),
+        finished_scores=torch.tensor([[-0.2], [-1.0e9]]),
+        is_finished=torch.tensor([[True], [False]]),
+        improvable=torch.tensor([improvable, True]),
+    )
+    assert stable_lengths(live, options)[0].tolist() == [expected]
