@@ -113,7 +113,7 @@ def test_both_have_the_same_defaults() -> None:
         ("spec.generation.numBeams", 0), ("spec.generation.numBeams", 17), ("spec.generation.maxNewTokens", 257),
         ("spec.generation.lengthPenalty", 2.1), ("spec.generation.lengthPenalty", -0.1),
         ("spec.generation.noRepeatNgram", 11), ("spec.dialogue.maxTurns", 65), ("spec.dialogue.maxTurns", 0),
-        ("spec.runtime.precision", "int8"), ("spec.model.digest", "sha256:0"), ("spec.generation.numBeams", "4"),
+        ("spec.runtime.precision", "int4"), ("spec.model.digest", "sha256:0"), ("spec.generation.numBeams", "4"),
     ],
 )  # fmt: skip
 def test_what_one_refuses_the_other_refuses_by_the_same_name(path: str, value: object, tmp_path: Path) -> None:

@@ -19,16 +19,22 @@ def load_model(bundle: Bundle) -> DialogueTransformer:
     Raises LoadFailed when the weights do not fit the architecture, BundleInvalid when some are not numbers.
     """
     path = bundle.weights_path
-    state = {name: value.float() for name, value in load_weights(bundle).items()}
+    state = {name: value.to(torch.float32, copy=True) for name, value in load_weights(bundle).items()}
     for name, value in state.items():
-        if not bool(torch.isfinite(value).all()):
+        if not is_finite(value):
             raise BundleInvalid(f"{path}: {name} has values that are not finite; export and publish the model again")
-    model = DialogueTransformer(bundle.architecture)
+    with torch.device("meta"):  # its first weights would be drawn at random, and thrown away
+        model = DialogueTransformer(bundle.architecture)
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise LoadFailed(f"{path} does not fit the architecture in config.json: {error}") from error
     return model.eval()
+
+
+def is_finite(value: Tensor) -> bool:
+    """Whether all values are numbers: seen in the least and the greatest, many times faster than one by one."""
+    return all(bool(extreme.isfinite()) for extreme in value.aminmax())
 
 
 def load_weights(bundle: Bundle) -> dict[str, Tensor]:
@@ -43,7 +49,7 @@ def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
     """Write a state dict in half precision. Raises ValueError on a weight that half precision cannot hold."""
     halves = {name: value.detach().to(torch.float16).contiguous() for name, value in state.items()}
     for name, value in halves.items():
-        if not bool(torch.isfinite(value).all()):
+        if not is_finite(value):
             raise ValueError(f"{name} is not finite in half precision")
     write_weights(halves, path)
 

@@ -79,7 +79,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("spec.model.digest", "md5:abc", "spec.model.digest: Invalid value"),
     ("spec.model.digest", "sha256:" + "g" * 64, "spec.model.digest: Invalid value"),
     ("spec.model.storage", {"secretName": "x"}, 'unknown field "spec.model.storage"'),
-    ("spec.runtime.precision", "int8", "spec.runtime.precision: Unsupported value"),
+    ("spec.runtime.precision", "int4", "spec.runtime.precision: Unsupported value"),
     ("spec.runtime.image", "-rm", "spec.runtime.image: Invalid value"),
     ("spec.runtime.image", "a b", "spec.runtime.image: Invalid value"),
     ("spec.runtime.resources.cpu", "9m", "spec.runtime.resources.cpu: Invalid value.*must be at least 10m"),

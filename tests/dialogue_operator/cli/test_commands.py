@@ -95,7 +95,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "spec.rollout.drain: '1 day' does not fit": {"spec__rollout__drain": "1 day"},
     "spec.runtime.resources.memory: must be at least 256Mi": {"spec__runtime__resources__memory": "1Mi"},
     "spec.runtime.resources.cpu: Input should be a valid string": {"spec__runtime__resources__cpu": 1},
-    "spec.runtime.precision": {"spec__runtime__precision": "int8"},
+    "spec.runtime.precision": {"spec__runtime__precision": "int4"},
     "spec.scaling.minReplicas": {"spec__scaling__minReplicas": True},
     "spec.scaling: Input should be an object": {"spec__scaling": [1]},
     "spec: missing": {"spec": ABSENT},
