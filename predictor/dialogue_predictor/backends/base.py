@@ -10,11 +10,18 @@ from dialogue_predictor.decoding.outcome import Outcome
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """Source token ids and options; `deadline` in seconds of the event loop's clock (`loop.time()`)."""
+    """Source token ids and options; `deadline` in seconds of the event loop's clock (`loop.time()`).
+
+    `seed` matters to sampling only, and of it the lowest 64 bits. Of those that wait, a greater `priority` goes first,
+    and tenants take turns.
+    """
 
     source: tuple[int, ...]
     options: GenerationOptions
     deadline: float | None = None
+    seed: int = 0
+    priority: int = 0
+    tenant: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,13 @@ class Observer(Protocol):
     """Told of numbers worth measuring, on the event loop."""
 
     def queued(self, seconds: float) -> None:
-        """How long a request waited for its batch."""
+        """How long a request waited until it was admitted."""
 
     def batched(self, size: int) -> None:
-        """How many requests a batch begins with."""
+        """How many sources share a step from an admission on, the newcomers included."""
+
+    def failed(self, requests: int) -> None:
+        """A fault of the engine failed so many requests."""
 
     def pending(self, tokens: int) -> None:
         """`pending_tokens` has changed."""
@@ -71,5 +81,7 @@ class Unobserved:
     def queued(self, seconds: float) -> None: ...
 
     def batched(self, size: int) -> None: ...
+
+    def failed(self, requests: int) -> None: ...
 
     def pending(self, tokens: int) -> None: ...

@@ -1,7 +1,7 @@
-"""Decoding in this process: a bounded queue, batches of equal options, one worker thread.
+"""Decoding in this process: a bounded waiting room, and workers that admit newcomers between two steps.
 
-The event loop only queues and delivers; the worker only computes. While one batch is decoded the next one
-gathers, so batches grow with load and a lone request waits for nobody.
+The event loop only queues and delivers; the workers' threads only compute. A lone request waits for nobody, and one that
+finds others being decoded joins them at their next step.
 """
 
 import asyncio
@@ -9,37 +9,52 @@ import logging
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Generic
+from dataclasses import replace
+from functools import partial
+from typing import Any, Generic
+
+import torch
 
 from dialogue_predictor.backends.base import GenerationRequest, Observer, Part, Unobserved
+from dialogue_predictor.backends.engines.choose import engine_for
+from dialogue_predictor.backends.engines.linear import Precision
 from dialogue_predictor.backends.job import Job
+from dialogue_predictor.backends.limits import Limits, check
+from dialogue_predictor.backends.waiting import WaitingRoom
+from dialogue_predictor.backends.worker import News, Worker
 from dialogue_predictor.decoding.options import GenerationOptions, TokenIds
 from dialogue_predictor.decoding.outcome import Outcome
 from dialogue_predictor.decoding.seam import State, StepModel
-from dialogue_predictor.decoding.search import Search, decode
-from dialogue_predictor.errors import BackendFailed, InvalidRequest, NotReady, Overloaded
-from dialogue_predictor.model.incremental import DecoderState, IncrementalModel
-from dialogue_predictor.model.precision import Precision, in_precision
+from dialogue_predictor.decoding.search import decode
+from dialogue_predictor.errors import BackendFailed, NotReady, Overloaded
 from dialogue_predictor.model.transformer import DialogueTransformer
+
+__all__ = ["EmbeddedBackend", "Limits", "embedded"]
 
 log = logging.getLogger(__name__)
 
 WARM_UP_TOKENS = 2
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What the model can take: ids below `vocab_size`, sources and targets up to `max_positions`."""
-
-    vocab_size: int
-    max_positions: int
-
-
 class EmbeddedBackend(Generic[State]):
     """A `Backend` over a model in this process; belongs to the event loop that first uses it.
 
-    At most `max_queue` requests wait; one more is refused with Overloaded.
+    Each of `workers` threads decodes up to `max_batch_size` sources at once, requests with equal options in one batch;
+    all share the model, which must bear being called from several threads. Where there are several workers, the caller
+    sees to it that torch gives each one thread. `continuous` false admits nobody while a worker decodes: static batches.
+
+    At most `max_queue` requests wait. One more is refused with Overloaded, or in its place the latest one of a tenant that
+    has more of them waiting. Who is next: see `order`; how many come in between two steps: see `admission`. A request that is
+    cancelled or late gives its place up before the next step of its worker (or the next look at the engine's steps, where
+    the engine takes several at once).
+
+    Batch invariance: a reply is a function of its own request. Neighbours, arrivals, departures, faults of others and the
+    number of workers change no input of a source's arithmetic and no step of its search; they change the shapes of the
+    batches that it is computed in, and with these the order in which a kernel may add up. So a reply is the one that the
+    request would get alone up to the rounding of the engine's precision: token for token in float64, where rounding is
+    too small to change a comparison; in a lower precision another reply wins only where the two score the same up to
+    rounding; bit for bit only where the batches' shapes, and its row in them, are the same. Sampling draws from the
+    request's seed alone.
     """
 
     def __init__(
@@ -50,33 +65,39 @@ class EmbeddedBackend(Generic[State]):
         *,
         max_batch_size: int = 16,
         max_queue: int = 128,
+        workers: int = 1,
+        continuous: bool = True,
         observer: Observer | None = None,
     ) -> None:
-        if max_batch_size < 1 or max_queue < 1:
-            raise ValueError("max_batch_size and max_queue must be at least 1")
+        """Raises ValueError for a number below 1."""
+        for name, size in (("max_batch_size", max_batch_size), ("max_queue", max_queue), ("workers", workers)):
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, got {size}")
         self._model, self._ids, self._limits = model, ids, limits
-        self._max_batch_size, self._max_queue = max_batch_size, max_queue
+        self._device: torch.device | None = getattr(model, "device", None)  # an engine may say where it computes
+        self._max_batch_size = max_batch_size
         self._observer = observer or Unobserved()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="decoding")
-        self._waiting: list[Job] = []
-        self._decoding: list[Job] = []
+        self._room = WaitingRoom(
+            workers=workers,
+            max_batch_size=max_batch_size,
+            max_queue=max_queue,
+            continuous=continuous,
+        )
+        self._workers = [Worker(number, self._room, model, ids, self._device) for number in range(workers)]
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="decoding")
+        self._taken: dict[Job, None] = {}  # waiting or at a worker
         self._open = True
         self._idle = asyncio.Event()
         self._idle.set()
 
     @property
     def pending_tokens(self) -> int:
-        jobs = [*self._waiting, *self._decoding]
-        return sum(job.request.options.max_new_tokens for job in jobs if not job.over)
+        return sum(job.request.options.max_new_tokens for job in self._taken if not job.over)
 
     async def warm_up(self, options: GenerationOptions) -> None:
-        """Decodes two tokens in batches of 1, 2, 4, … up to the greatest."""
-        short = replace(options, max_new_tokens=min(WARM_UP_TOKENS, options.max_new_tokens), min_new_tokens=0)
-        sizes = {min(1 << power, self._max_batch_size) for power in range(self._max_batch_size.bit_length() + 1)}
+        """Decodes two tokens in batches of 1, 2, 4, … up to the greatest, on every thread."""
         loop = asyncio.get_running_loop()
-        for size in sorted(sizes):
-            sources = [(self._ids.eos,)] * size
-            await loop.run_in_executor(self._worker, decode, self._model, sources, short, self._ids)
+        await asyncio.gather(*(loop.run_in_executor(self._threads, self._warm_up, options) for _ in self._workers))
 
     async def generate(self, request: GenerationRequest) -> Outcome:
         with self._admitted(request, watched=False) as job:
@@ -98,88 +119,94 @@ class EmbeddedBackend(Generic[State]):
 
     async def close(self) -> None:
         self._open = False
-        for job in (*self._waiting, *self._decoding):
+        for job in list(self._taken):
             job.fail(NotReady("the server is stopping"))
-        self._waiting.clear()
-        self._schedule()
+            self._withdraw(job)
+        self._changed()
         await self._idle.wait()
-        self._worker.shutdown(wait=False)
+        self._threads.shutdown(wait=False)
 
     @contextmanager
     def _admitted(self, request: GenerationRequest, *, watched: bool) -> Iterator[Job]:
-        """A place in the queue and then in a batch, given up on the way out however that happens."""
+        """A place in the waiting room and then in a batch, given up on the way out however that happens."""
         if not self._open:
             raise NotReady("the server is stopping")
         check(request, self._limits)
-        if len(self._waiting) >= self._max_queue:
-            raise Overloaded
         loop = asyncio.get_running_loop()
         job = Job(request, watched=watched, since=loop.time())
-        self._waiting.append(job)
-        loop.call_soon(self._schedule)  # requests of the same moment share a batch
+        displaced = self._room.add(job)
+        self._taken[job] = None
+        if displaced is not None:
+            displaced.fail(Overloaded())
+            del self._taken[displaced]
+        loop.call_soon(self._rouse)  # requests of the same moment are admitted together
         try:
             self._changed()
             yield job
         finally:
             job.over = True
-            if job in self._waiting:
-                self._waiting.remove(job)
+            self._withdraw(job)
             self._changed()
 
-    def _schedule(self) -> None:
-        """Begins the next batch if the worker is free."""
-        if self._decoding or not self._waiting:
-            self._changed()
-            return
+    def _withdraw(self, job: Job) -> None:
+        """A job that a worker has fetched leaves when the worker lets it go."""
+        if self._room.withdraw(job):
+            del self._taken[job]
+
+    def _rouse(self) -> None:
         loop = asyncio.get_running_loop()
-        options = self._waiting[0].request.options
-        batch = [job for job in self._waiting if job.request.options == options][: self._max_batch_size]
-        self._waiting = [job for job in self._waiting if job not in batch]
-        self._decoding = batch
-        work = loop.run_in_executor(self._worker, self._decode, batch, options, loop)
-        work.add_done_callback(self._decoded)
+
+        def tell(news: News) -> None:
+            loop.call_soon_threadsafe(self._deliver, news)
+
+        for number in self._room.rouse():
+            worker = self._workers[number]
+            work = loop.run_in_executor(self._threads, worker.run, loop.time, tell)
+            work.add_done_callback(partial(self._stopped, worker))
+
+    def _deliver(self, news: News) -> None:
+        for job, message in news.messages:
+            if isinstance(message, Part):
+                job.send(message)
+            else:
+                job.fail(message)
+        for job in news.left:
+            self._taken.pop(job, None)
+        for requests, error in news.faults:
+            self._fault(requests, error)
+        for size in news.sizes:
+            self._observer.batched(size)
+        for seconds in news.waits:
+            self._observer.queued(seconds)
         self._changed()
-        self._observer.batched(len(batch))
-        for job in batch:
-            self._observer.queued(loop.time() - job.since)
 
-    def _decode(self, batch: list[Job], options: GenerationOptions, loop: asyncio.AbstractEventLoop) -> None:
-        """On the worker's thread. Jobs are only read here; what they get goes through the loop."""
-        search = Search(
-            self._model,
-            [job.request.source for job in batch],
-            options,
-            self._ids,
-            watched=[index for index, job in enumerate(batch) if job.watched],
-        )
-        while True:
-            search.drop(index for index, job in enumerate(batch) if job.over)
-            if not search.active:
-                return
-            for progress in search.advance():
-                job = batch[progress.source]
-                if progress.broken:
-                    log.error("the model's scores are not finite")
-                    loop.call_soon_threadsafe(job.fail, BackendFailed())
-                else:
-                    loop.call_soon_threadsafe(job.send, Part(progress.tokens, progress.outcome))
-
-    def _decoded(self, work: asyncio.Future[None]) -> None:
-        """Nobody of the batch may be left waiting, whatever became of it."""
-        batch, self._decoding = self._decoding, []
+    def _stopped(self, worker: Worker[State], work: asyncio.Future[None]) -> None:
+        """Nobody may be left waiting, whatever became of a worker."""
         error = None if work.cancelled() else work.exception()
-        if error is not None:
-            log.error("decoding a batch of %d failed", len(batch), exc_info=error)
-        for job in batch:
-            job.fail(BackendFailed())
-        self._schedule()
+        if error is None:
+            return
+        jobs = worker.abandon()
+        self._room.lost(worker.number)
+        self._deliver(News(messages=[(job, BackendFailed()) for job in jobs], left=jobs))
+        self._fault(len(jobs), error)
+        self._rouse()
+
+    def _fault(self, requests: int, error: BaseException) -> None:
+        log.error("decoding failed for %d requests", requests, exc_info=error)
+        self._observer.failed(requests)
 
     def _changed(self) -> None:
         self._observer.pending(self.pending_tokens)
-        if self._waiting or self._decoding:
+        if self._taken:
             self._idle.clear()
         else:
             self._idle.set()
+
+    def _warm_up(self, options: GenerationOptions) -> None:
+        short = replace(options, max_new_tokens=min(WARM_UP_TOKENS, options.max_new_tokens), min_new_tokens=0)
+        sizes = {min(1 << power, self._max_batch_size) for power in range(self._max_batch_size.bit_length() + 1)}
+        for size in sorted(sizes):
+            decode(self._model, [(self._ids.eos,)] * size, short, self._ids, self._device)
 
 
 def embedded(
@@ -188,29 +215,19 @@ def embedded(
     precision: Precision = "fp32",
     max_batch_size: int = 16,
     max_queue: int = 128,
+    workers: int = 1,
+    continuous: bool = True,
     observer: Observer | None = None,
-) -> EmbeddedBackend[DecoderState]:
-    """The backend over a loaded model, which it puts into evaluation and, in place, into the precision."""
+) -> EmbeddedBackend[Any]:
+    """The backend over this machine's engine for a model, which it uses up. Raises RuntimeError where there is none."""
     config = model.config
     return EmbeddedBackend(
-        IncrementalModel(in_precision(model, precision)),
+        engine_for(model, precision),
         TokenIds(start=config.decoder_start_id, eos=config.eos_id, pad=config.pad_id),
         Limits(vocab_size=config.vocab_size, max_positions=config.max_positions),
         max_batch_size=max_batch_size,
         max_queue=max_queue,
+        workers=workers,
+        continuous=continuous,
         observer=observer,
     )
-
-
-def check(request: GenerationRequest, limits: Limits) -> None:
-    """Raises InvalidRequest for what would break a batch, and with it the neighbours' replies."""
-    if not 1 <= len(request.source) <= limits.max_positions:
-        raise InvalidRequest("source", f"must have 1 to {limits.max_positions} tokens")
-    if not all(0 <= token < limits.vocab_size for token in request.source):
-        raise InvalidRequest("source", "has a token outside the vocabulary")
-    if request.options.max_new_tokens > limits.max_positions:
-        raise InvalidRequest("max_new_tokens", f"must be at most {limits.max_positions}")
-    for field in ("forced_bos_id", "forced_eos_id"):
-        token = getattr(request.options, field)
-        if token is not None and not 0 <= token < limits.vocab_size:
-            raise InvalidRequest(field, "is outside the vocabulary")

@@ -1,6 +1,6 @@
-"""One request on its way: from the queue through a batch, with a mailbox for what comes back.
+"""One request on its way: through the waiting room and a lane, with a mailbox for what comes back.
 
-All methods belong to the event loop; the worker reads `request`, `watched` and `over` only.
+All methods but `late` belong to the event loop; workers only read.
 """
 
 import asyncio
@@ -18,6 +18,9 @@ class Job:
         self.since = since
         self.over = False
         self._mailbox: asyncio.Queue[Part | RequestError] = asyncio.Queue()
+
+    def late(self, now: float) -> bool:
+        return self.request.deadline is not None and now >= self.request.deadline
 
     def send(self, part: Part) -> None:
         if not self.over:

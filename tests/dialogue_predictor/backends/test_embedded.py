@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from dialogue_predictor.backends.base import Backend, GenerationRequest
-from dialogue_predictor.backends.embedded import EmbeddedBackend, Limits, embedded
+from dialogue_predictor.backends.embedded import EmbeddedBackend, embedded
+from dialogue_predictor.backends.limits import Limits, check
 from dialogue_predictor.decoding.options import GenerationOptions
 from dialogue_predictor.decoding.outcome import Outcome
 from dialogue_predictor.decoding.search import decode
@@ -59,7 +60,7 @@ async def test_replies_are_those_of_the_search_whatever_the_batch() -> None:
         *(backend.generate(GenerationRequest(tuple(source), options)) for source, options in asked)
     )
     for (source, options), outcome in zip(asked, outcomes, strict=True):
-        alone = decode(IncrementalModel(model), [source], options, ids)[0]
+        alone = decode(IncrementalModel(tiny_model(2)), [source], options, ids)[0]
         assert outcome.best.tokens == alone.best.tokens
     assert backend.pending_tokens == 0
     await backend.close()
@@ -87,15 +88,28 @@ async def test_the_first_part_comes_before_the_reply_is_done() -> None:
 
 
 async def test_requests_of_one_moment_with_equal_options_share_a_batch() -> None:
-    async with gated(max_batch_size=3) as (model, backend):
+    async with gated() as (model, backend):
         other = GenerationOptions(num_beams=1, max_new_tokens=4)
         asked = [ask(), ask(options=other), ask(7), ask(8, 9), ask(options=other), ask(10)]
         model.allow(10_000)
         await asyncio.gather(*map(backend.generate, asked))
-        assert model.batches == [3, 2, 1]
+        assert model.batches == [4, 2]
 
 
-async def test_requests_gather_while_a_batch_is_decoded() -> None:
+async def test_whoever_comes_while_others_are_decoded_joins_them() -> None:
+    async with gated() as (model, backend):
+        first = in_background(backend, ask())
+        await model.begun()
+        later = in_background(backend, ask(7))
+        await until(lambda: backend.pending_tokens == 2 * OPTIONS.max_new_tokens)
+        model.allow(10_000)
+        assert len((await later).best.tokens) == len((await first).best.tokens) == OPTIONS.max_new_tokens
+        assert model.steps == OPTIONS.max_new_tokens + 2, (
+            "the newcomer took its first step alone, then one more than it"
+        )
+
+
+async def test_requests_gather_while_a_step_is_taken() -> None:
     async with gated() as (model, backend):
         first = in_background(backend, ask())
         await model.begun()
@@ -140,6 +154,7 @@ async def test_a_cancelled_request_leaves_the_queue_at_once() -> None:
         second.cancel()
         await asyncio.wait([second])
         third = in_background(backend, ask(8))
+        await until(lambda: third.done() or backend.pending_tokens == 2 * OPTIONS.max_new_tokens)
         model.allow(10_000)
         assert len((await third).best.tokens) == len((await first).best.tokens) == OPTIONS.max_new_tokens
         assert model.batches == [1, 1]
@@ -199,7 +214,7 @@ async def test_a_failing_batch_fails_its_requests_and_the_worker_lives_on(
         model.allow(10_000)
         failed = await asyncio.gather(backend.generate(ask(5)), backend.generate(ask(6)), return_exceptions=True)
         assert [type(error) for error in failed] == [BackendFailed, BackendFailed]
-        assert "decoding a batch of 2 failed" in caplog.text
+        assert "decoding failed for 2 requests" in caplog.text
         model.failures = 1
         with pytest.raises(BackendFailed):
             await anext(backend.stream(ask()))
@@ -284,6 +299,11 @@ async def test_the_observer_hears_of_waits_sizes_and_what_is_owed() -> None:
         (GenerationRequest((-1,), OPTIONS), "source"),
         (GenerationRequest((5,), GenerationOptions(max_new_tokens=65)), "max_new_tokens"),
         (GenerationRequest((5,), GenerationOptions(forced_bos_id=60)), "forced_bos_id"),
+        (GenerationRequest((5,), GenerationOptions(forced_eos_id=60)), "forced_eos_id"),
+        (GenerationRequest((5,), GenerationOptions(bad_words=((5, 60),))), "bad_words"),
+        (GenerationRequest((5,), GenerationOptions(facts=((5, 6), (7, 60)))), "facts"),
+        (GenerationRequest((5,), OPTIONS, priority=11), "priority"),
+        (GenerationRequest((5,), OPTIONS, priority=-11), "priority"),
     ],
 )
 async def test_what_would_break_a_batch_is_refused_before_it(request_: GenerationRequest, field: str) -> None:
@@ -293,6 +313,12 @@ async def test_what_would_break_a_batch_is_refused_before_it(request_: Generatio
         assert refused.value.field == field
         assert backend.pending_tokens == 0
         assert model.batches == []
+
+
+def test_more_beams_than_the_vocabulary_bears_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="num_beams: must be at most half the vocabulary of 7") as refused:
+        check(GenerationRequest((5,), GenerationOptions(num_beams=4)), Limits(vocab_size=7, max_positions=64))
+    assert refused.value.field == "num_beams"
 
 
 async def test_the_event_loop_stays_free_while_the_worker_computes() -> None:
