@@ -9,6 +9,8 @@ HEADER_REVISION: Final = "x-dialogue-revision"
 HEADER_ARMS: Final = "x-dialogue-arms"  # set by the gateway, never by a client
 HEADER_SHADOW: Final = "x-dialogue-shadow"  # likewise
 HEADER_COOKIE: Final = "x-dialogue-cookie"  # "1": a client that is no browser wants the cookie
+HEADER_TENANT: Final = "x-dialogue-tenant"  # a word of a few plain characters; those who wait take turns by it
+HEADER_PRIORITY: Final = "x-dialogue-priority"  # -10 to 10; of those who wait a greater one goes first
 COOKIE_REVISION: Final = "dialogue-revision"
 REVISION_PATTERN: Final = "[0-9a-f]{8}"
 
@@ -58,6 +60,7 @@ METRIC_FEEDBACK: Final = "dialogue_feedback_total"  # {vote}
 METRIC_SHADOW: Final = "dialogue_shadow_total"  # {shadow, result}
 METRIC_SHADOW_SECONDS: Final = "dialogue_shadow_seconds"  # {shadow}
 METRIC_BACKEND_UP: Final = "dialogue_backend_up"
+METRIC_ENGINE_FAULTS: Final = "dialogue_engine_faults_total"
 METRICS: Final = (
     METRIC_REQUESTS,
     METRIC_REQUEST_SECONDS,
@@ -77,4 +80,5 @@ METRICS: Final = (
     METRIC_SHADOW,
     METRIC_SHADOW_SECONDS,
     METRIC_BACKEND_UP,
+    METRIC_ENGINE_FAULTS,
 )

@@ -25,7 +25,7 @@ class ModelSource(_Part):
 
 
 class Runtime(_Part):
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "int8"] = "fp32"
 
 
 class Generation(_Part):

@@ -1,15 +1,20 @@
 """The way of a reply: turns → prompt ids → backend → hypothesis → text."""
 
-from collections.abc import AsyncGenerator
+import random
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from dialogue_predictor.backends.base import Backend, GenerationRequest
+from dialogue_predictor.config.options import RequestOptions
 from dialogue_predictor.decoding.options import GenerationOptions
-from dialogue_predictor.decoding.outcome import Outcome
+from dialogue_predictor.decoding.outcome import Hypothesis, Outcome
 from dialogue_predictor.inference.request import Piece, Reply, ReplyRequest
 from dialogue_predictor.inference.stops import StopFilter, cut
 from dialogue_predictor.text.prompt import Prompt, build_prompt
 from dialogue_predictor.text.tokenizer import StreamDecoder, Tokenizer
+
+SEED_BITS = 63
 
 
 class DialogueEngine:
@@ -61,30 +66,57 @@ class DialogueEngine:
 
     def _prepare(self, request: ReplyRequest, deadline: float | None) -> tuple[Prompt, GenerationRequest]:
         prompt = build_prompt(request.turns, self._tokenizer, self._max_turns, self._positions)
-        return prompt, GenerationRequest(prompt.ids, self._options(request), deadline)
+        seed = RequestOptions.of(request.options).seed
+        return prompt, GenerationRequest(
+            prompt.ids,
+            self._options(request),
+            deadline,
+            seed=random.getrandbits(SEED_BITS) if seed is None else seed,
+            priority=request.priority,
+            tenant=request.tenant,
+        )
 
     def _options(self, request: ReplyRequest) -> GenerationOptions:
-        asked = request.options
+        asked = RequestOptions.of(request.options)
+        longest = min(asked.max_new_tokens, self._positions)
         return GenerationOptions(
             num_beams=asked.num_beams,
-            max_new_tokens=min(asked.max_new_tokens, self._positions),
+            max_new_tokens=longest,
+            min_new_tokens=min(asked.min_new_tokens, longest),
             length_penalty=asked.length_penalty,
             no_repeat_ngram=asked.no_repeat_ngram,
+            early_stopping=asked.early_stopping,
+            repetition_penalty=asked.repetition_penalty,
+            bad_words=bad_tokens(asked.bad_words, self._tokenizer),
+            sample=asked.sample,
+            temperature=asked.temperature,
+            top_k=asked.top_k,
+            top_p=asked.top_p,
         )
 
     def _finish(self, prompt: Prompt, outcome: Outcome, request: ReplyRequest) -> Reply:
-        best = outcome.best
-        text, stopped = cut(self._tokenizer.decode(best.tokens), request.stop)
+        best, *others = (
+            self._reply(prompt, hypothesis, request) for hypothesis in outcome.hypotheses[: request.replies]
+        )
+        return replace(best, margin=outcome.margin, others=tuple(others))
+
+    def _reply(self, prompt: Prompt, said: Hypothesis, request: ReplyRequest) -> Reply:
+        text, stopped = cut(self._tokenizer.decode(said.tokens), request.stop)
         return Reply(
             text=text,
-            score=best.score,
-            tokens=len(best.tokens) + best.complete,
+            score=said.score,
+            tokens=len(said.tokens) + said.complete,
             prompt_tokens=len(prompt.ids),
             turns_used=prompt.turns_used,
             truncated=prompt.truncated,
-            finish="stop" if best.complete or stopped else "length",
-            margin=outcome.margin,
+            finish="stop" if said.complete or stopped else "length",
         )
+
+
+def bad_tokens(words: Sequence[str], tokenizer: Tokenizer) -> tuple[tuple[int, ...], ...]:
+    """The token sequences that write each word, at the start of a text and after a space."""
+    spellings = (spelling for word in words for spelling in (word, f" {word}"))
+    return tuple(sorted({tuple(tokenizer.encode(spelling)) for spelling in spellings}))
 
 
 def _stopped(prompt: Prompt, text: str, tokens: int) -> Reply:

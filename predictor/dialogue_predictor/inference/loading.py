@@ -1,17 +1,25 @@
 """From a verified bundle to an engine that can answer. Importing this imports torch."""
 
+import torch
+
 from dialogue_predictor.artifacts.bundle import Bundle
 from dialogue_predictor.artifacts.weights import load_model
 from dialogue_predictor.backends.base import Observer
 from dialogue_predictor.backends.embedded import embedded
+from dialogue_predictor.backends.engines.apart import apart
 from dialogue_predictor.config.spec import ServingSpec
 from dialogue_predictor.errors import BundleInvalid, LoadFailed
+from dialogue_predictor.inference.cores import available_cores
 from dialogue_predictor.inference.engine import DialogueEngine
 from dialogue_predictor.text.tokenizer import Tokenizer, check_special_tokens
 
 
-def load_engine(bundle: Bundle, spec: ServingSpec, observer: Observer) -> DialogueEngine:
-    """Raises BundleInvalid or LoadFailed."""
+def load_engine(bundle: Bundle, spec: ServingSpec, observer: Observer, workers: int = 1) -> DialogueEngine:
+    """Decodes with `workers` threads that share the cores. Raises BundleInvalid or LoadFailed."""
+    return apart(lambda: _load(bundle, spec, observer, workers))
+
+
+def _load(bundle: Bundle, spec: ServingSpec, observer: Observer, workers: int) -> DialogueEngine:
     try:
         tokenizer = Tokenizer.load(bundle.tokenizer_path)
         check_special_tokens(tokenizer)
@@ -22,8 +30,9 @@ def load_engine(bundle: Bundle, spec: ServingSpec, observer: Observer) -> Dialog
             f"{bundle.folder}: the tokenizer has {tokenizer.vocab_size} tokens, "
             f"the model only {bundle.architecture.vocab_size}"
         )
+    torch.set_num_threads(max(1, available_cores() // workers))
     try:
-        backend = embedded(load_model(bundle), precision=spec.runtime.precision, observer=observer)
+        backend = embedded(load_model(bundle), precision=spec.runtime.precision, workers=workers, observer=observer)
     except (RuntimeError, MemoryError, OSError) as error:
         raise LoadFailed(f"{bundle.folder}: {type(error).__name__}: {error}") from error
     return DialogueEngine(backend, tokenizer, spec.dialogue.max_turns, bundle.architecture.max_positions)

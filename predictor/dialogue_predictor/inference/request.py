@@ -11,11 +11,18 @@ Finish = Literal["stop", "length"]
 
 @dataclass(frozen=True, slots=True)
 class ReplyRequest:
-    """A dialogue that ends with the user's turn. `stop`: the reply ends before the first of these."""
+    """A dialogue that ends with the user's turn. `stop`: the reply ends before the first of these.
+
+    `replies`: how many of the search's best are wanted, at most as many as it has beams. Of the requests that wait a
+    greater `priority` goes first; within one, tenants take turns.
+    """
 
     turns: tuple[Turn, ...]
-    options: Generation
+    options: Generation  # RequestOptions, where the request asks for more than a manifest has
     stop: tuple[str, ...] = ()
+    replies: int = 1
+    tenant: str = ""
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +30,7 @@ class Reply:
     """`score` is the beam's length-normalised log-probability; `tokens` counts generated, `</s>` included.
 
     `turns_used` and `truncated` tell how much of the dialogue the model saw. `margin` is the score's lead over
-    the second hypothesis, None where there was none.
+    the second hypothesis, None where there was none. `others`: the next best, where more than one was wanted.
     """
 
     text: str
@@ -34,6 +41,7 @@ class Reply:
     truncated: bool
     finish: Finish
     margin: float | None = None
+    others: tuple["Reply", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from time import perf_counter
 
 from dialogue_predictor.errors import BackendFailed, NotReady, RequestError
@@ -51,7 +52,7 @@ class Answers:
         started = perf_counter()
         first = True
         try:
-            async with aclosing(self._opened().stream(request)) as pieces:
+            async with aclosing(self._opened().stream(_from(request, assigned))) as pieces:
                 async for piece in pieces:
                     if first and piece.text:
                         first = False
@@ -64,7 +65,7 @@ class Answers:
 
     async def _one(self, request: ReplyRequest, assigned: Assigned) -> Reply:
         try:
-            reply = await self._opened().reply(request)
+            reply = await self._opened().reply(_from(request, assigned))
         except Exception as error:
             raise self._failure(error) from None
         self._answered(request, reply, assigned)
@@ -89,3 +90,8 @@ class Answers:
         if isinstance(error, BackendFailed):
             self._metrics.backend_up(False)
         return error
+
+
+def _from(request: ReplyRequest, assigned: Assigned) -> ReplyRequest:
+    """The request with who asks, which protocols carry outside of it."""
+    return replace(request, tenant=assigned.caller.tenant, priority=assigned.caller.priority)

@@ -5,6 +5,7 @@ replaced by one that admits, bounds, maps and names the revision.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -18,6 +19,7 @@ from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from dialogue_predictor import names
 from dialogue_predictor.errors import InvalidRequest, LoadFailed
 from dialogue_predictor.serving.calls import HEADER_REQUEST_ID, HEADER_TIMEOUT, Admission, Call, request_id_of
+from dialogue_predictor.serving.codecs.callers import read_caller
 from dialogue_predictor.serving.codecs.v2 import read_grpc
 from dialogue_predictor.serving.limits import Limits
 from dialogue_predictor.serving.metrics import Metrics
@@ -77,7 +79,7 @@ class Gate(aio.ServerInterceptor):  # type: ignore[misc]
             if details.method.startswith(REPOSITORY):
                 return await _abort(context, REFUSED_UNLOAD)
             if infers:
-                return await self._infer(decoded, metadata.get(HEADER_TIMEOUT), request_id, context)
+                return await self._infer(decoded, metadata, request_id, context)
             try:
                 return await decoded()
             except Exception as error:
@@ -87,13 +89,14 @@ class Gate(aio.ServerInterceptor):  # type: ignore[misc]
         return grpc.unary_unary_rpc_method_handler(handle, None, handler.response_serializer)
 
     async def _infer(
-        self, decoded: Callable[[], Awaitable[Any]], asked: str | None, request_id: str, context: Any
+        self, decoded: Callable[[], Awaitable[Any]], metadata: dict[str, str], request_id: str, context: Any
     ) -> Any:
         started = perf_counter()
         outcome: Outcome = "cancelled"  # what it is when the client goes, or its own deadline passes
         call: Call | None = None
         try:
-            with self._admission.admit(request_id, asked) as call, self._metrics.active():
+            current.set(replace(current.get(), caller=read_caller(metadata)))
+            with self._admission.admit(request_id, metadata.get(HEADER_TIMEOUT)) as call, self._metrics.active():
                 async with call.limit():
                     response = await decoded()
             outcome = "ok"

@@ -8,11 +8,13 @@ with its client. Every response carries the revision that answers and a request 
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
 from dialogue_predictor import names
 from dialogue_predictor.serving.calls import HEADER_REQUEST_ID, HEADER_TIMEOUT, Admission, Call, request_id_of
+from dialogue_predictor.serving.codecs.callers import read_caller
 from dialogue_predictor.serving.limits import Limits
 from dialogue_predictor.serving.metrics import Metrics
 from dialogue_predictor.serving.problems import (
@@ -125,6 +127,7 @@ class Guard:
         call: Call | None = None
         try:
             _check_media(route, headers)
+            current.set(replace(answer.assigned, caller=read_caller(headers)))
             body = await self._read(headers, receive)
             with self._admission.admit(answer.request_id, headers.get(HEADER_TIMEOUT)) as call, self._metrics.active():
                 await self._run(call, scope, body, receive, answer)

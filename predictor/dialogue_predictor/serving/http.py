@@ -76,9 +76,8 @@ def routes(name: str, answers: Answers, plane: StrictPlane, reception: Reception
         asked = read_chat(read_json(await request.body()), name, assigned.arm.generation)
         writer = ChatWriter(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), name, assigned.arm.revision)
         if not asked.stream:
-            (reply,) = await answers.reply([asked.reply], assigned)
-            return JSON(writer.whole(reply))
-        pieces = answers.stream(asked.reply, assigned)
+            return JSON(writer.whole(await answers.reply(asked.replies, assigned)))
+        pieces = answers.stream(asked.replies[0], assigned)
         first = await anext(pieces)  # so that what fails before the first word still gets its own status
         return EventStream(asked, writer, first, pieces, request.state.call)
 

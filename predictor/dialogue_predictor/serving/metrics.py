@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from dialogue_predictor import names
 from dialogue_predictor.serving.arms import MOST_REVISIONS
@@ -30,8 +30,14 @@ class Metrics:
         def gauge(name: str, words: str) -> Gauge:
             return Gauge(name, words, labels, registry=registry).labels(model, revision)
 
-        self._queue = histogram(names.METRIC_QUEUE_SECONDS, "Waiting for a batch.", SECONDS)
-        self._batch = histogram(names.METRIC_BATCH_SIZE, "Requests a batch begins with.", (1, 2, 4, 8, 16, 32, 64))
+        faults = Counter(
+            names.METRIC_ENGINE_FAULTS, "Faults that each failed a batch's requests.", labels, registry=registry
+        )
+        self._faults = faults.labels(model, revision)
+        self._queue = histogram(names.METRIC_QUEUE_SECONDS, "Waiting until admitted to a batch.", SECONDS)
+        self._batch = histogram(
+            names.METRIC_BATCH_SIZE, "Requests in a batch whenever some are admitted.", (1, 2, 4, 8, 16, 32, 64)
+        )
         self._pending = gauge(names.METRIC_PENDING_TOKENS, "Tokens still owed to requests, at most.")
         self._active = gauge(names.METRIC_ACTIVE_CONVERSATIONS, "Dialogues that are being answered now.")
         self._up = gauge(names.METRIC_BACKEND_UP, "Whether the backend is loaded and its last request worked.")
@@ -69,6 +75,10 @@ class Metrics:
 
     def batched(self, size: int) -> None:
         self._batch.observe(size)
+
+    def failed(self, requests: int) -> None:
+        """One fault, however many requests it failed: they are counted with the others that were not answered."""
+        self._faults.inc()
 
     def pending(self, tokens: int) -> None:
         self._pending.set(tokens)

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from dialogue_predictor import names
 from dialogue_predictor.serving.arms import Arm, choose, read_variants
+from dialogue_predictor.serving.codecs.callers import UNNAMED, Caller
 from dialogue_predictor.serving.metrics import Metrics
 from dialogue_predictor.serving.shadow import Shadow, read_shadow
 
@@ -23,11 +24,12 @@ COOKIE = f"{names.COOKIE_REVISION}={{}}; Path=/; HttpOnly; SameSite=Lax; Max-Age
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """A request's arm, where a copy of it goes, and whether the answer sets a cookie."""
+    """A request's arm, where a copy of it goes, whether the answer sets a cookie, and who asks."""
 
     arm: Arm
     shadow: Shadow | None = None
     cookie: bool = False
+    caller: Caller = UNNAMED
 
 
 current: ContextVar[Assigned] = ContextVar("current")  # of the request that is being answered

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from dialogue_predictor import names
+from dialogue_predictor.config.options import RequestOptions
 from dialogue_predictor.inference.request import ReplyRequest
 from dialogue_predictor.serving.arms import Arm
 from dialogue_predictor.serving.metrics import Metrics, Result
@@ -50,10 +51,10 @@ def is_copied(turns: Sequence[Turn], percent: int) -> bool:
 def body_of(model: str, request: ReplyRequest, arm: Arm) -> dict[str, Any] | None:
     """The request as a chat completion that leaves to the shadow what the user left to `arm`.
 
-    None where the user chose what a chat completion cannot say, such as beams: a reply decoded otherwise than the
-    user's says nothing about the revision.
+    None where the user chose what a chat completion cannot say, such as beams, or had the reply drawn: a reply decoded
+    otherwise than the user's says nothing about the revision.
     """
-    chosen, default = request.options, arm.generation
+    chosen, default = RequestOptions.of(request.options), RequestOptions.of(arm.generation)
     if chosen.model_copy(update={"max_new_tokens": default.max_new_tokens}) != default:
         return None
     body: dict[str, Any] = {

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from dialogue_predictor.backends.embedded import EmbeddedBackend, embedded
+from dialogue_predictor.config.options import BAD_WORD_BYTES, RequestOptions
 from dialogue_predictor.config.spec import Generation
-from dialogue_predictor.decoding.options import GenerationOptions
-from dialogue_predictor.inference.engine import DialogueEngine
+from dialogue_predictor.decoding.options import MAX_SEQUENCE_TOKENS, GenerationOptions
+from dialogue_predictor.inference.engine import DialogueEngine, bad_tokens
 from dialogue_predictor.inference.request import Reply, ReplyRequest
 from dialogue_predictor.model.incremental import DecoderState
 from dialogue_predictor.text.dialogue import Turn
@@ -103,6 +105,54 @@ async def test_replies_do_not_depend_on_their_neighbours(engine: DialogueEngine)
     alone = [await engine.reply(ask(question)) for question in questions]
     together = await asyncio.gather(*(engine.reply(ask(question)) for question in questions))
     assert [reply.text for reply in alone] == [reply.text for reply in together]
+
+
+async def test_a_draw_is_its_seeds(engine: DialogueEngine) -> None:
+    def drawn(seed: int | None) -> ReplyRequest:
+        options = RequestOptions.of(LONG, num_beams=1, sample=True, temperature=2.0, seed=seed)
+        return ask("hello there", options=options)
+
+    first = [(await engine.reply(drawn(seed))).text for seed in range(4)]
+    again = await asyncio.gather(*(engine.reply(drawn(seed)) for seed in range(4)))
+    assert [reply.text for reply in again] == first
+    assert len(set(first)) > 1
+    pieces, reply = await streamed(engine, drawn(2))
+    assert "".join(pieces) == reply.text == first[2]
+    assert len({(await engine.reply(drawn(None))).text for _ in range(4)}) > 1
+
+
+async def test_bad_words_are_not_said(engine: DialogueEngine) -> None:
+    said = (await engine.reply(ask("hello there"))).text
+    word = next(char for char in said if char.isprintable() and not char.isspace())
+    reply = await engine.reply(ask("hello there", options=RequestOptions.of(LONG, bad_words=(word,))))
+    assert reply.tokens == 24
+    beginnings = {reply.text[:1], *(after[:1] for after in reply.text.split(" ")[1:])}
+    assert word not in beginnings
+
+
+def test_a_bad_word_is_forbidden_at_the_start_and_after_a_space() -> None:
+    tokenizer = tiny_tokenizer()
+    assert {tokenizer.decode(tokens) for tokens in bad_tokens(("hotel", "谢谢"), tokenizer)} == {
+        "hotel", " hotel", "谢谢", " 谢谢",
+    }  # fmt: skip
+    longest = max(bad_tokens(("\x00" * BAD_WORD_BYTES,), tokenizer), key=len)
+    assert len(longest) == MAX_SEQUENCE_TOKENS, "the longest word that a request may name is one that the search takes"
+
+
+async def test_the_best_and_the_next_best(engine: DialogueEngine) -> None:
+    reply = await engine.reply(replace(ask("hello there"), replies=3))
+    best = await engine.reply(ask("hello there"))
+    assert replace(reply, others=()) == best
+    assert [reply.score, *(other.score for other in reply.others)] == sorted(
+        (reply.score, *(other.score for other in reply.others)), reverse=True
+    )
+    assert len({reply.score, *(other.score for other in reply.others)}) == 3, "texts of different tokens may be equal"
+    assert reply.margin == reply.score - reply.others[0].score
+
+
+async def test_a_least_length_past_the_positions_means_all_positions(engine: DialogueEngine) -> None:
+    options = RequestOptions.of(Generation(num_beams=1, max_new_tokens=256), min_new_tokens=256)
+    assert (await engine.reply(ask("hello", options=options))).tokens == POSITIONS
 
 
 async def test_more_tokens_than_positions_means_all_positions(engine: DialogueEngine) -> None:

@@ -24,7 +24,7 @@ def client(predictor: Predictor) -> Iterator[openai.OpenAI]:
 
 
 def test_a_completion(client: openai.OpenAI) -> None:
-    done = client.chat.completions.create(model="tiny", messages=MESSAGES, max_tokens=9, temperature=0.7, seed=1)
+    done = client.chat.completions.create(model="tiny", messages=MESSAGES, max_tokens=9, top_p=0.5, seed=1)
     (choice,) = done.choices
     assert choice.message.role == "assistant"
     assert choice.message.content
@@ -74,6 +74,52 @@ def test_a_stop_string_ends_both_ways(client: openai.OpenAI) -> None:
     assert (done.finish_reason, chunks[-1].finish_reason) == ("stop", "stop")
 
 
+def say(client: openai.OpenAI, **more: Any) -> list[str | None]:
+    done = client.chat.completions.create(model="tiny", messages=MESSAGES, max_tokens=12, **more)
+    assert [choice.index for choice in done.choices] == list(range(len(done.choices)))
+    assert done.usage is not None
+    assert done.usage.completion_tokens == 12 * len(done.choices)
+    assert done.usage.total_tokens == done.usage.prompt_tokens + done.usage.completion_tokens
+    return [choice.message.content for choice in done.choices]
+
+
+def test_without_a_temperature_the_reply_is_the_searches(client: openai.OpenAI) -> None:
+    plain = say(client)
+    for more in ({"temperature": 0}, {"temperature": 0.0, "top_p": 0.1, "seed": 3}, {"seed": -1}, {"top_p": 0.5}):
+        assert say(client, **more) == plain
+
+
+def test_a_temperature_draws_the_reply_by_its_seed(client: openai.OpenAI) -> None:
+    plain = say(client)
+    drawn = [say(client, temperature=2, seed=seed) for seed in range(4)]
+    assert drawn == [say(client, temperature=2, seed=seed) for seed in range(4)]
+    assert len({text for texts in (plain, *drawn) for text in texts}) >= 4
+    unseeded = {str(say(client, temperature=2)) for _ in range(4)}
+    assert len(unseeded) > 1, "a seed of its own for each request that names none"
+    cold = {str(say(client, temperature=1e-9, top_p=0, seed=seed)) for seed in range(4)}
+    assert len(cold) == 1
+
+
+def test_a_drawn_stream_joins_to_the_completion(client: openai.OpenAI) -> None:
+    drawing: Any = {"max_tokens": 12, "temperature": 2, "seed": 5}
+    with client.chat.completions.create(model="tiny", messages=MESSAGES, stream=True, **drawing) as stream:
+        said = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+    assert [said] == say(client, temperature=2, seed=5)
+
+
+def test_several_choices_are_the_best_of_the_search(client: openai.OpenAI) -> None:
+    choices = say(client, n=4)
+    assert choices[:1] == say(client)
+    assert len(set(choices)) > 1
+    assert say(client, n=2) == choices[:2]
+
+
+def test_several_choices_are_drawn_apart(client: openai.OpenAI) -> None:
+    choices = say(client, n=6, temperature=2, seed=7)
+    assert len(set(choices)) > 1
+    assert choices[1:2] == say(client, temperature=2, seed=8)
+
+
 def test_text_parts_are_text(client: openai.OpenAI) -> None:
     parts: list[ChatCompletionMessageParam] = [
         {"role": "user", "content": [{"type": "text", "text": "hello "}, {"type": "text", "text": "there"}]}
@@ -99,7 +145,7 @@ def test_another_model_is_not_found(client: openai.OpenAI) -> None:
 
 def test_a_mistake_is_a_bad_request_that_names_its_parameter(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
-        client.chat.completions.create(model="tiny", messages=MESSAGES, n=2)
+        client.chat.completions.create(model="tiny", messages=MESSAGES, n=5)
     assert (caught.value.param, caught.value.type) == ("n", "invalid_request_error")
 
 

@@ -1,5 +1,6 @@
 """The Open Inference Protocol over gRPC: plain stubs, KServe's own client, and every mistake with its status."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -79,6 +80,31 @@ def test_dialogues_and_a_penalty_as_text(stub: Any) -> None:
     assert penalised.outputs[1].contents.fp32_contents[0] < plain.outputs[1].contents.fp32_contents[0]
 
 
+def test_what_protobuf_has_no_type_for_comes_as_text(stub: Any) -> None:
+    plain = stub.ModelInfer(ask(b"hello there")).outputs[0].contents.bytes_contents[0].decode()
+    beginning = plain.strip()[:2]
+    options = {"numBeams": number(2), "maxNewTokens": number(6)}
+    bad = word(json.dumps([plain[at : at + 1] for at in range(2) if plain[at : at + 1].strip()]))
+    other = stub.ModelInfer(ask(b"hello there", parameters=options | {"badWords": bad}))
+    assert not other.outputs[0].contents.bytes_contents[0].decode().startswith(beginning)
+    drawn = {"sample": pb.InferParameter(bool_param=True), "temperature": word("2"), "topP": word("0.99")}
+    texts = {
+        stub.ModelInfer(ask(b"hello there", parameters=options | drawn | {"seed": number(seed)}))
+        .outputs[0].contents.bytes_contents[0]
+        for seed in (1, 2, 3, 4, 1, 2, 3, 4)
+    }  # fmt: skip
+    assert 1 < len(texts) <= 4
+
+
+@pytest.mark.parametrize("header", ["x-dialogue-tenant", "x-dialogue-priority"])
+def test_a_caller_that_is_none(stub: Any, header: str) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.ModelInfer(ask(b"hello"), metadata=((header, f"<{WORD}>"),))
+    assert caught.value.code() is Status.INVALID_ARGUMENT
+    assert caught.value.details().startswith(f"{header}: must be")
+    assert WORD not in caught.value.details()
+
+
 def test_the_revision_and_request_id_come_as_metadata(stub: Any) -> None:
     _, call = stub.ModelInfer.with_call(ask(b"hello"), metadata=(("x-request-id", "abc-1"),))
     metadata = dict(call.initial_metadata())
@@ -127,6 +153,10 @@ MISTAKES: list[tuple[str, Any, Status, str]] = [
     ("beams out of range", ask(b"x", parameters={"numBeams": number(99)}), Status.INVALID_ARGUMENT, "numBeams"),
     ("beams as text", ask(b"x", parameters={"numBeams": word("4")}), Status.INVALID_ARGUMENT, "numBeams"),
     ("a penalty of NaN", ask(b"x", parameters={"lengthPenalty": word("nan")}), Status.INVALID_ARGUMENT, "lengthPenalty"),
+    ("a temperature of words", ask(b"x", parameters={"sample": pb.InferParameter(bool_param=True), "temperature": word(WORD)}),
+     Status.INVALID_ARGUMENT, "parameters.temperature"),
+    ("bad words that are no list", ask(b"x", parameters={"badWords": word(WORD)}), Status.INVALID_ARGUMENT, "badWords"),
+    ("bad words that are a word", ask(b"x", parameters={"badWords": word('"hi"')}), Status.INVALID_ARGUMENT, "badWords"),
     ("a penalty of words", ask(b"x", parameters={"lengthPenalty": word(WORD)}), Status.INVALID_ARGUMENT, "lengthPenalty"),
     ("an unknown option", ask(b"x", parameters={WORD: number(1)}), Status.INVALID_ARGUMENT, "parameters"),
     ("an option of no kind", ask(b"x", parameters={"numBeams": pb.InferParameter()}), Status.INVALID_ARGUMENT, "parameters"),

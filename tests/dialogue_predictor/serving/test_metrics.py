@@ -2,9 +2,11 @@
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from dialogue_predictor import names
+from dialogue_predictor.serving.metrics import Metrics
 from support.serving import HELLO, NAME, REVISION, Predictor
 
 NOT_YET = {names.METRIC_CACHE, names.METRIC_SHADOW, names.METRIC_SHADOW_SECONDS}  # nothing caches; no shadow here
@@ -52,6 +54,15 @@ def test_a_metric_is_exported_with_model_and_revision(
 )
 def test_a_metric_moves(sample: str, samples: dict[str, list[tuple[dict[str, str], float]]]) -> None:
     assert sum(value for _, value in samples[sample]) > 0
+
+
+def test_a_fault_is_one_however_many_requests_it_failed() -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry, NAME, REVISION)
+    labels = {"model": NAME, "revision": REVISION}
+    assert registry.get_sample_value(names.METRIC_ENGINE_FAULTS, labels) == 0
+    metrics.failed(3)
+    assert registry.get_sample_value(names.METRIC_ENGINE_FAULTS, labels) == 1
 
 
 def test_no_label_can_hold_what_a_user_said(samples: dict[str, list[tuple[dict[str, str], float]]]) -> None:

@@ -53,13 +53,20 @@ SHAPES: list[tuple[str, str, Any, str]] = [
     ("no model", CHAT, {"messages": [user()]}, "model"),
     ("a model of the wrong type", CHAT, chat(user(), model=3), "model"),
     ("tools", CHAT, chat(user(), tools=[{"type": "function"}]), "tools"),
-    ("two answers", CHAT, chat(user(), n=2), "n"),
+    ("more answers than beams", CHAT, chat(user(), n=5), "n"),
+    ("more draws than one may ask for", CHAT, chat(user(), n=17, temperature=1), "n"),
+    ("two answers in a stream", CHAT, chat(user(), n=2, stream=True), "n"),
     ("no answer", CHAT, chat(user(), n=0), "n"),
     ("a boolean for a number", CHAT, chat(user(), n=True), "n"),
     ("log-probabilities", CHAT, chat(user(), logprobs=True), "logprobs"),
     ("JSON mode", CHAT, chat(user(), response_format={"type": "json_object"}), "response_format"),
     ("a temperature out of range", CHAT, chat(user(), temperature=2.5), "temperature"),
     ("a temperature of the wrong type", CHAT, chat(user(), temperature=WORD), "temperature"),
+    ("a negative temperature", CHAT, chat(user(), temperature=-0.1), "temperature"),
+    ("a share out of range", CHAT, chat(user(), top_p=1.5), "top_p"),
+    ("a seed that is no integer", CHAT, chat(user(), seed=1.5), "seed"),
+    ("a seed of the wrong type", CHAT, chat(user(), seed=WORD), "seed"),
+    ("a seed past 64 bits", CHAT, chat(user(), seed=2**63), "seed"),
     ("no tokens", CHAT, chat(user(), max_tokens=0), "max_tokens"),
     ("half a token", CHAT, chat(user(), max_completion_tokens=1.5), "max_completion_tokens"),
     ("too many stops", CHAT, chat(user(), stop=[WORD] * 9), "stop"),
@@ -86,6 +93,30 @@ SHAPES: list[tuple[str, str, Any, str]] = [
     ("beams past 64 bits", PREDICT, predict(WORD, numBeams=10**30), "parameters.numBeams"),
     ("too many tokens", PREDICT, predict(WORD, maxNewTokens=257), "parameters.maxNewTokens"),
     ("a penalty out of range", PREDICT, predict(WORD, lengthPenalty=-0.5), "parameters.lengthPenalty"),
+    ("a temperature of zero", PREDICT, predict(WORD, sample=True, temperature=0), "parameters.temperature"),
+    ("too hot", PREDICT, predict(WORD, sample=True, temperature=2.1), "parameters.temperature"),
+    ("a temperature for a search", PREDICT, predict(WORD, temperature=0.7), "parameters.temperature"),
+    ("a temperature without sampling", PREDICT, predict(WORD, sample=False, temperature=1), "parameters.temperature"),
+    ("the likeliest for a search", PREDICT, predict(WORD, topK=5), "parameters.topK"),
+    ("a negative number of likeliest", PREDICT, predict(WORD, sample=True, topK=-1), "parameters.topK"),
+    ("a share for a search", PREDICT, predict(WORD, topP=0.9), "parameters.topP"),
+    ("no share at all", PREDICT, predict(WORD, sample=True, topP=0), "parameters.topP"),
+    ("sampling as a number", PREDICT, predict(WORD, sample=1), "parameters.sample"),
+    ("half a seed", PREDICT, predict(WORD, sample=True, seed=0.5), "parameters.seed"),
+    ("a seed past 64 bits", PREDICT, predict(WORD, sample=True, seed=2**63), "parameters.seed"),
+    ("a repetition penalty of zero", PREDICT, predict(WORD, repetitionPenalty=0), "parameters.repetitionPenalty"),
+    ("a negative least length", PREDICT, predict(WORD, minNewTokens=-1), "parameters.minNewTokens"),
+    ("more least than most", PREDICT, predict(WORD, minNewTokens=9, maxNewTokens=8), "parameters.minNewTokens"),
+    ("more least than the manifest's most", PREDICT, predict(WORD, minNewTokens=49), "parameters.minNewTokens"),
+    ("an unknown way to stop", PREDICT, predict(WORD, earlyStopping=WORD), "parameters.earlyStopping"),
+    ("stopping as a number", PREDICT, predict(WORD, earlyStopping=1), "parameters.earlyStopping"),
+    ("bad words of the wrong type", PREDICT, predict(WORD, badWords=WORD), "parameters.badWords"),
+    ("a bad word that is none", PREDICT, predict(WORD, badWords=["hi", 3]), "parameters.badWords"),
+    ("an empty bad word", PREDICT, predict(WORD, badWords=[""]), "parameters.badWords"),
+    ("a blank bad word", PREDICT, predict(WORD, badWords=["  "]), "parameters.badWords"),
+    ("a bad word that is too long", PREDICT, predict(WORD, badWords=[WORD * 3]), "parameters.badWords"),
+    ("a bad word of too many bytes", PREDICT, predict(WORD, badWords=["店" * 11]), "parameters.badWords"),
+    ("too many bad words", PREDICT, predict(WORD, badWords=["hi"] * 17), "parameters.badWords"),
     ("an unknown option", PREDICT, predict(WORD, **{WORD: 1}), "parameters"),
     ("parameters of the wrong type", PREDICT, {"instances": [WORD], "parameters": [WORD]}, "parameters"),
     ("no inputs", INFER, {}, "inputs"),
@@ -243,6 +274,19 @@ def test_a_model_of_another_name_is_not_found_as_openai_says_it(client: httpx.Cl
 def test_a_time_out_that_is_no_time(client: httpx.Client, seconds: str) -> None:
     response = client.post(CHAT, json=chat(user()), headers={"x-request-timeout": seconds})
     check(response, 400, "x-request-timeout")
+
+
+@pytest.mark.parametrize("tenant", ["a b", WORD * 6, "<script>", "é"])
+@pytest.mark.parametrize("path", [CHAT, PREDICT, INFER])
+def test_a_tenant_that_is_no_plain_word(client: httpx.Client, path: str, tenant: str) -> None:
+    response = client.post(path, json=chat(user()), headers={b"x-dialogue-tenant": tenant.encode()})
+    check(response, 400, "x-dialogue-tenant")
+
+
+@pytest.mark.parametrize("priority", ["", "11", "-11", "1.5", "+1", "high", "1 2", "٣"])
+def test_a_priority_that_is_none(client: httpx.Client, priority: str) -> None:
+    response = client.post(CHAT, json=chat(user()), headers={b"x-dialogue-priority": priority.encode()})
+    check(response, 400, "x-dialogue-priority")
 
 
 def test_the_binary_extension_with_a_wrong_length(client: httpx.Client) -> None:

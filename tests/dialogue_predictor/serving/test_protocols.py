@@ -46,6 +46,18 @@ def test_options_change_the_answer(client: httpx.Client) -> None:
     assert penalised["score"] < plain["score"]
 
 
+def test_options_that_only_a_request_has(client: httpx.Client) -> None:
+    (plain,) = predict(client, "hello there", numBeams=1, noRepeatNgram=0)
+    (varied,) = predict(client, "hello there", numBeams=1, noRepeatNgram=0, repetitionPenalty=10.0)
+    assert varied["text"] != plain["text"]
+    drawn = [predict(client, "hello there", sample=True, temperature=2.0, seed=seed)[0] for seed in (1, 2, 3, 1, 2, 3)]
+    assert drawn[:3] == drawn[3:]
+    assert len({each["text"] for each in drawn}) > 1
+    only = {"sample": True, "numBeams": 1, "topK": 1, "minNewTokens": 2, "earlyStopping": "never"}
+    one, two = predict(client, "hello there", "hello there", **only)
+    assert one == two, "of one candidate every draw is the same"
+
+
 def test_history_is_read_and_counted(client: httpx.Client) -> None:
     turns = [{"role": role, "content": "hello"} for role in ("system", "user", "assistant", "user")]
     (answer,) = predict(client, {"messages": turns})

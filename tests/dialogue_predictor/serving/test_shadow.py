@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 from prometheus_client import CollectorRegistry
 
+from dialogue_predictor.config.options import RequestOptions
 from dialogue_predictor.config.spec import Generation
 from dialogue_predictor.inference.request import ReplyRequest
 from dialogue_predictor.serving.arms import Arm
@@ -78,6 +80,9 @@ def test_a_copy_has_the_turns_and_what_the_user_chose() -> None:
     chosen = body_of("tiny", request(max_new_tokens=9, stop=(".",)), OWN)
     assert chosen == {"model": "tiny", "messages": messages, "max_tokens": 9, "stop": ["."]}
     assert body_of("tiny", request(num_beams=1), OWN) is None, "a chat completion cannot ask for beams"
+    same, drawn = RequestOptions.of(Generation()), RequestOptions.of(Generation(), sample=True, seed=3)
+    assert body_of("tiny", replace(request(), options=same), OWN) == {"model": "tiny", "messages": messages}
+    assert body_of("tiny", replace(request(), options=drawn), OWN) is None, "a draw says nothing about the revision"
 
 
 class Recorder:

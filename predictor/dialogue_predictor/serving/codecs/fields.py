@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from dialogue_predictor.config.options import ALIASES, RequestOptions
 from dialogue_predictor.config.spec import Generation
 from dialogue_predictor.errors import InvalidRequest
 from dialogue_predictor.text.dialogue import ROLES, Turn
@@ -21,7 +22,8 @@ TEXT_CHARACTERS = 4096
 MESSAGES = 64
 BATCH = 32
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # tab and line ends are text
-OPTIONS = tuple(field.alias or name for name, field in Generation.model_fields.items())
+OPTIONS = tuple(ALIASES.values())
+DRAWING = ("temperature", "topK", "topP")  # mean something with `sample` only
 PATH_WORDS = frozenset(
     ("instances", "parameters", "messages", "content", "text", "role", "inputs", "data", "stop", *OPTIONS)
 )
@@ -86,19 +88,29 @@ def _join_parts(parts: Sequence[Any], field: str) -> str:
     return "".join(texts)
 
 
-def read_options(values: Any, defaults: Generation, field: str) -> Generation:
-    """The manifest's generation options, overridden by those that the request names."""
+def read_options(values: Any, defaults: Generation, field: str) -> RequestOptions:
+    """The manifest's generation options, overridden by those that the request names.
+
+    Who samples without naming a number of beams draws one reply; the manifest's beams are those of its search.
+    """
     given = {} if values is None else read_object(values, field)
     for name in given:
         if name not in OPTIONS:
             raise InvalidRequest(field, f"has an unknown option; known are {', '.join(OPTIONS)}")
+    beams = {"numBeams": 1} if given.get("sample") is True else {}
     try:
-        return Generation.model_validate({**defaults.model_dump(by_alias=True), **given})
+        options = RequestOptions.model_validate({**defaults.model_dump(by_alias=True), **beams, **given})
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         name = str(problem["loc"][0])
-        message = problem["msg"].removeprefix("Input should be ")
+        message = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
         raise InvalidRequest(f"{field}.{name}", f"must be {message}") from None
+    for name in DRAWING:
+        if name in given and not options.sample:
+            raise InvalidRequest(f"{field}.{name}", "means nothing to a search; add sample: true, or leave it out")
+    if options.min_new_tokens > options.max_new_tokens:
+        raise InvalidRequest(f"{field}.minNewTokens", f"must be at most maxNewTokens, {options.max_new_tokens}")
+    return options
 
 
 def read_object(value: Any, field: str) -> Mapping[str, Any]:

@@ -4,7 +4,8 @@ KServe's own parsing turns a wrong shape, size or type into a 500, so tensors ar
 without the binary extension and from protobuf, into KServe's InferRequest with its data as a list of strings.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kserve import InferInput, InferOutput, InferRequest, InferResponse
@@ -28,6 +29,10 @@ INPUTS = ("text", "messages")
 OUTPUTS = ("text", "score")
 ID_CHARACTERS = 128
 LENGTH_BYTES = 4
+IN_STRINGS: dict[str, tuple[Callable[[str], Any], str]] = {
+    **dict.fromkeys(("lengthPenalty", "repetitionPenalty", "temperature", "topP"), (float, "a number")),
+    "badWords": (json.loads, "a JSON list of strings"),
+}
 
 
 def read_infer(request: InferRequest, defaults: Generation) -> tuple[ReplyRequest, ...]:
@@ -195,15 +200,16 @@ def _read_outputs(value: Any) -> list[RequestedOutput] | None:
     return wanted
 
 
-def _parameter(name: str, value: Any) -> bool | int | float | str:
-    """A protobuf parameter; KServe's protocol has no floats, so a number may come as a string."""
+def _parameter(name: str, value: Any) -> Any:
+    """A protobuf parameter; KServe's protocol has no floats and no lists, so these may come in a string."""
     kind = value.WhichOneof("parameter_choice")
     if kind is None:
         raise InvalidRequest("parameters", "has a value of no known kind; send an integer, a boolean or a string")
     plain: bool | int | str = getattr(value, kind)
-    if name == "lengthPenalty" and isinstance(plain, str):
-        try:
-            return float(plain)
-        except ValueError:
-            raise InvalidRequest("parameters.lengthPenalty", "must be a number") from None
-    return plain
+    if not isinstance(plain, str) or name not in IN_STRINGS:
+        return plain
+    read, words = IN_STRINGS[name]
+    try:
+        return read(plain)
+    except (ValueError, RecursionError):
+        raise InvalidRequest(f"parameters.{name}", f"must be {words}") from None
