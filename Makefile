@@ -82,6 +82,13 @@ bench-operator: setup  ## what a thousand DialogueModels cost the operator; 10 m
 bench-gates: setup  ## how often simulated rollouts end wrongly, by our gates and by others' rules; minutes on one core
 	$(BIN)/python -m bench.gates $(ARGS)
 
+bench-decoding: $(VENV)/.bench  ## beam search beside Hugging Face, CTranslate2 and ONNX Runtime; 12 minutes; ARGS=--quick
+	$(BIN)/dialogue bench decoding $(ARGS)
+
+$(VENV)/.bench: $(VENV)/.ready
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS),bench]'
+	@touch $@
+
 chaos: setup  ## dice throw faults at rollouts: make chaos SEED=1 MINUTES=10, or EPISODE=7 to replay one (root)
 	$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(EPISODE),--episode $(EPISODE))
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from dialogue_predictor.cli import bundle, train
+from dialogue_predictor.cli import bench, bundle, train
 from dialogue_predictor.cli.chat import chat
 from dialogue_predictor.cli.serve import serve
 
@@ -15,3 +15,4 @@ app.command()(serve)
 app.command()(chat)
 app.add_typer(train.app, name="train")
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(bench.app, name="bench")
