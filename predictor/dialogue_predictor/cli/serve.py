@@ -37,6 +37,9 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; this machine only by default.")] = None,
     http_port: Annotated[int, typer.Option(help="HTTP port.", min=1, max=65535)] = names.HTTP_PORT,
     grpc_port: Annotated[int, typer.Option(help="gRPC port.", min=1, max=65535)] = names.GRPC_PORT,
+    workers: Annotated[
+        int, typer.Option(help="Threads that decode batches of their own and share the cores.", min=1)
+    ] = 1,
 ) -> None:
     """Serve a model here: v1, v2 over HTTP and gRPC, and chat completions."""
     try:
@@ -50,7 +53,7 @@ def serve(
             # on the loading thread: torch takes seconds to import, and probes are answered meanwhile
             from dialogue_predictor.inference.loading import load_engine
 
-            return load_engine(bundle, serving.spec, observer)
+            return load_engine(bundle, serving.spec, observer, workers)
 
         predictor = server(serving, load, listener, f"[{at}]:{grpc_port}" if ":" in at else f"{at}:{grpc_port}")
         asyncio.run(predictor.run(lambda: say_how_to_ask(serving, at, http_port)))

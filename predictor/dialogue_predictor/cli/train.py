@@ -62,3 +62,25 @@ def export(
     except (DialogueError, FileNotFoundError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
+
+
+@app.command()
+def quality(
+    data: DataOption,
+    bundle: Annotated[str, typer.Option(help="A bundle's folder or address.")] = "builtin://default",
+    most: Annotated[int, typer.Option(help="Validation examples of each corpus.", min=1)] = 300,
+) -> None:
+    """What bf16 and int8 cost in replies: chrF beside fp32's on validation dialogues."""
+    from dialogue_predictor.artifacts.bundle import locate, open_bundle
+    from dialogue_predictor.errors import DialogueError
+    from dialogue_predictor.training.quality import compare
+
+    try:
+        for row in compare(open_bundle(locate(bundle)), data, most):
+            typer.echo(
+                f"{row.corpus:10} {row.precision}  {row.examples} replies: chrF {row.chrf:5.2f}, "
+                f"{row.same:.1%} word for word those of fp32"
+            )
+    except (DialogueError, FileNotFoundError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
