@@ -16,6 +16,20 @@ FIRST_WORD = 3  # ids below are padding, begin and end
 torch.set_num_threads(1)  # matrices this small are slower on several threads, and much slower on a busy machine
 
 
+UNUSUAL_OPTIONS: tuple[dict[str, Any], ...] = (
+    {"sample": True, "temperature": 0.8, "top_k": 7, "top_p": 0.9},
+    {"num_beams": 1, "sample": True},
+    {"num_beams": 6, "beam_groups": 3, "diversity_penalty": 0.5},
+    {
+        "num_beams": 4,
+        "bad_words": ((9,), (11, 12)),
+        "facts": ((20, 21, 22), (30, 31, 32, 33)),
+        "repetition_penalty": 1.3,
+    },
+)
+"""What `random_options` does not draw by itself: sampling, groups, bad words, facts."""
+
+
 def tiny_config(**changes: Any) -> ModelConfig:
     values: dict[str, Any] = {
         "vocab_size": VOCABULARY,

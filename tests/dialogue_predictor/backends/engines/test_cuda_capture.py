@@ -22,22 +22,11 @@ from dialogue_predictor.decoding.beam import begin
 from dialogue_predictor.decoding.options import GenerationOptions
 from dialogue_predictor.decoding.rules import Rules
 from dialogue_predictor.decoding.turn import turn
-from support.tiny_models import random_options, tiny_model, token_ids
+from support.tiny_models import UNUSUAL_OPTIONS, random_options, tiny_model, token_ids
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
-OPTIONS: list[dict[str, Any]] = [
-    {"sample": True, "temperature": 0.8, "top_k": 7, "top_p": 0.9},
-    {"num_beams": 1, "sample": True},
-    {"num_beams": 6, "beam_groups": 3, "diversity_penalty": 0.5},
-    {
-        "num_beams": 4,
-        "bad_words": ((9,), (11, 12)),
-        "facts": ((20, 21, 22), (30, 31, 32, 33)),
-        "repetition_penalty": 1.3,
-    },
-    *({} for _ in range(4)),
-]
+OPTIONS: list[dict[str, Any]] = [*UNUSUAL_OPTIONS, *({} for _ in range(4))]
 
 
 class OneDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -26,7 +26,7 @@ from dialogue_predictor.model.transformer import DialogueTransformer
 from dialogue_predictor.text.dialogue import Turn
 from dialogue_predictor.text.prompt import build_prompt
 from dialogue_predictor.text.tokenizer import Tokenizer
-from support.tiny_models import random_options, random_sources, tiny_model, token_ids
+from support.tiny_models import UNUSUAL_OPTIONS, random_options, random_sources, tiny_model, token_ids
 
 CPU = torch.device("cpu")
 SAID = [
@@ -85,18 +85,7 @@ def replies(outcomes: list[Outcome]) -> list[list[tuple[int, ...]]]:
     return [[hypothesis.tokens for hypothesis in outcome.hypotheses] for outcome in outcomes]
 
 
-OPTIONS: list[dict[str, Any]] = [
-    {"sample": True, "temperature": 0.8, "top_k": 7, "top_p": 0.9},
-    {"num_beams": 1, "sample": True},
-    {"num_beams": 6, "beam_groups": 3, "diversity_penalty": 0.5},
-    {
-        "num_beams": 4,
-        "bad_words": ((9,), (11, 12)),
-        "facts": ((20, 21, 22), (30, 31, 32, 33)),
-        "repetition_penalty": 1.3,
-    },
-    *({} for _ in range(12)),
-]
+OPTIONS: list[dict[str, Any]] = [*UNUSUAL_OPTIONS, *({} for _ in range(12))]
 
 
 def exact(seed: int, **changes: Any) -> tuple[IncrementalModel, CudaEngine, Tapes, Any]:
