@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from dialogue_predictor.backends.engines import linear
-from dialogue_predictor.backends.engines.linear import KERNELS, Packer, Precision, fastest
+from dialogue_predictor.backends.engines.linear import KERNELS, Packer, Precision, measured
 
 TOLERANCE: dict[Precision, float] = {"fp32": 1e-5, "bf16": 2e-2, "int8": 2e-2}
 
@@ -36,7 +36,7 @@ def test_a_kernel_that_answers_wrongly_is_not_taken(monkeypatch: pytest.MonkeyPa
         return lambda x: torch.zeros(len(x), len(weight))
 
     monkeypatch.setitem(KERNELS, "fp32", (wrong, linear.plain))
-    assert fastest.__wrapped__("fp32", 48, 24, 1) is linear.plain
+    assert measured("fp32", 48, 24) is linear.plain
 
 
 def test_a_processor_without_any_kernel_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,4 +45,4 @@ def test_a_processor_without_any_kernel_says_what_to_do(monkeypatch: pytest.Monk
 
     monkeypatch.setitem(KERNELS, "int8", (missing,))
     with pytest.raises(RuntimeError, match="int8; use fp32"):
-        fastest.__wrapped__("int8", 48, 24, 1)
+        measured("int8", 48, 24)
