@@ -13,8 +13,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Generic
 
-import torch
-
 from dialogue_predictor.backends.base import GenerationRequest, Observer, Part, Unobserved
 from dialogue_predictor.backends.engines.choose import engine_for
 from dialogue_predictor.backends.engines.linear import Precision
@@ -74,7 +72,6 @@ class EmbeddedBackend(Generic[State]):
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
         self._model, self._ids, self._limits = model, ids, limits
-        self._device: torch.device | None = getattr(model, "device", None)  # an engine may say where it computes
         self._max_batch_size = max_batch_size
         self._observer = observer or Unobserved()
         self._room = WaitingRoom(
@@ -83,7 +80,7 @@ class EmbeddedBackend(Generic[State]):
             max_queue=max_queue,
             continuous=continuous,
         )
-        self._workers = [Worker(number, self._room, model, ids, self._device) for number in range(workers)]
+        self._workers = [Worker(number, self._room, model, ids) for number in range(workers)]
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="decoding")
         self._taken: dict[Job, None] = {}  # waiting or at a worker
         self._open = True
@@ -206,7 +203,7 @@ class EmbeddedBackend(Generic[State]):
         short = replace(options, max_new_tokens=min(WARM_UP_TOKENS, options.max_new_tokens), min_new_tokens=0)
         sizes = {min(1 << power, self._max_batch_size) for power in range(self._max_batch_size.bit_length() + 1)}
         for size in sorted(sizes):
-            decode(self._model, [(self._ids.eos,)] * size, short, self._ids, self._device)
+            decode(self._model, [(self._ids.eos,)] * size, short, self._ids)
 
 
 def embedded(

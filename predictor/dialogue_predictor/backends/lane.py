@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Generic
 
-import torch
-
 from dialogue_predictor.backends.job import Job
 from dialogue_predictor.decoding.options import GenerationOptions, TokenIds
 from dialogue_predictor.decoding.outcome import Progress
@@ -15,11 +13,9 @@ from dialogue_predictor.decoding.search import Search
 class Lane(Generic[State]):
     """One search, and whose each of its sources is."""
 
-    def __init__(
-        self, model: StepModel[State], options: GenerationOptions, ids: TokenIds, device: torch.device | None
-    ) -> None:
+    def __init__(self, model: StepModel[State], options: GenerationOptions, ids: TokenIds) -> None:
         self.options = options
-        self._search: Search[State] = Search(model, options, ids, device=device)
+        self._search: Search[State] = Search(model, options, ids)
         self._jobs: dict[int, Job] = {}
 
     def __len__(self) -> int:

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic
 
-import torch
-
 from dialogue_predictor.backends.admission import groups
 from dialogue_predictor.backends.base import Part
 from dialogue_predictor.backends.job import Job
@@ -66,10 +64,9 @@ class Worker(Generic[State]):
         room: WaitingRoom,
         model: StepModel[State],
         ids: TokenIds,
-        device: torch.device | None = None,
     ) -> None:
         self.number = number
-        self._room, self._model, self._ids, self._device = room, model, ids, device
+        self._room, self._model, self._ids = room, model, ids
         self._lanes: deque[Lane[State]] = deque()  # the next one to step first
         self._jobs: dict[Job, None] = {}  # fetched and not yet left
 
@@ -140,7 +137,7 @@ class Worker(Generic[State]):
         for lane in self._lanes:
             if lane.options == options:
                 return lane
-        self._lanes.append(Lane(self._model, options, self._ids, self._device))
+        self._lanes.append(Lane(self._model, options, self._ids))
         return self._lanes[-1]
 
     def _release(self, now: float, news: News) -> None:

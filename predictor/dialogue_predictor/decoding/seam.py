@@ -7,7 +7,7 @@ A model may say more about how it likes to be used, by attributes that are looke
 `rows(n) -> int`, how many sources a batch of `n` is to be filled up to (fixed shapes); `turns_per_look: int`, after how
 many turns the search looks at what came out (each look waits for the device);
 `seat(state, sources, newcomers) -> state`, which gives the places of sources that have left to as many newcomers, at less
-cost than a `join`; and
+cost than a `join`; `device`, where it computes if not on the CPU; and
 `turn(state, beams, rules) -> (beams, state)`, a whole turn but the first, for which `decoding.turn.turn` is the rule.
 """
 
