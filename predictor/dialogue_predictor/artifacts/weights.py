@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dialogue_predictor.artifacts.bundle import Bundle
 from dialogue_predictor.errors import BundleInvalid, LoadFailed
-from dialogue_predictor.model.transformer import DialogueTransformer
+from dialogue_predictor.model.transformer import DialogueTransformer, filled, is_finite
 
 
 def load_model(bundle: Bundle) -> DialogueTransformer:
@@ -23,18 +23,10 @@ def load_model(bundle: Bundle) -> DialogueTransformer:
     for name, value in state.items():
         if not is_finite(value):
             raise BundleInvalid(f"{path}: {name} has values that are not finite; export and publish the model again")
-    with torch.device("meta"):  # its first weights would be drawn at random, and thrown away
-        model = DialogueTransformer(bundle.architecture)
     try:
-        model.load_state_dict(state, assign=True)
+        return filled(bundle.architecture, state)
     except RuntimeError as error:
         raise LoadFailed(f"{path} does not fit the architecture in config.json: {error}") from error
-    return model.eval()
-
-
-def is_finite(value: Tensor) -> bool:
-    """Whether all values are numbers: seen in the least and the greatest, many times faster than one by one."""
-    return all(bool(extreme.isfinite()) for extreme in value.aminmax())
 
 
 def load_weights(bundle: Bundle) -> dict[str, Tensor]:

@@ -129,7 +129,7 @@ class IncrementalModel:
 
     @property
     def layers(self) -> list[Layer]:
-        return [layer for layer in self.model.model.decoder.layers if isinstance(layer, Layer)]
+        return self.model.model.decoder.blocks
 
 
 def joined(parts: Sequence[tuple[KeysValues, ...]]) -> tuple[KeysValues, ...]:

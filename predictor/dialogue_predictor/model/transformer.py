@@ -86,6 +86,11 @@ class Stack(nn.Module):
         self.layer_norm = nn.LayerNorm(config.d_model) if config.pre_norm else nn.Identity()
 
     @property
+    def blocks(self) -> list[Layer]:
+        """The layers, in order."""
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
+
+    @property
     def positions(self) -> Tensor:
         """The vectors of the positions [P, D], position 0 first."""
         return self.embed_positions.table
@@ -195,6 +200,19 @@ def untie(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> 
         copy = state.pop(f"{prefix}{name}", None)
         if copy is not None:
             state.setdefault(shared, copy)
+
+
+def filled(config: ModelConfig, state: dict[str, Tensor]) -> DialogueTransformer:
+    """The model of a config with these weights as they are, ready to answer. Raises RuntimeError where they do not fit."""
+    with torch.device("meta"):  # its first weights would be drawn at random, and thrown away
+        model = DialogueTransformer(config)
+    model.load_state_dict(state, assign=True)
+    return model.eval()
+
+
+def is_finite(value: Tensor) -> bool:
+    """Whether all values are numbers: seen in the least and the greatest, many times faster than one by one."""
+    return not value.numel() or all(bool(extreme.isfinite()) for extreme in value.aminmax())
 
 
 @torch.no_grad()

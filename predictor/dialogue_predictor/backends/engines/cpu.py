@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from dialogue_predictor.backends.engines.layers import DecoderLayer, EncoderLayer, Padding
 from dialogue_predictor.backends.engines.linear import Packer, Precision
-from dialogue_predictor.model.transformer import DialogueTransformer, Layer, Stack
+from dialogue_predictor.model.transformer import DialogueTransformer
 
 FIRST_CAPACITY = 80
 STEPS_OF_ROOM = 4
@@ -79,9 +79,9 @@ class CpuEngine:
             weight, functional.pad(model.final_logits_bias[0], (0, missing), value=UNSEEN)
         )
         activation = model.config.activation
-        self._encoder = [EncoderLayer(layer, activation, pack) for layer in layers_of(encoder)]
-        self._decoder = [DecoderLayer(layer, activation, pack) for layer in layers_of(decoder)]
-        crossing = [layer.encoder_attn for layer in layers_of(decoder)]
+        self._encoder = [EncoderLayer(layer, activation, pack) for layer in encoder.blocks]
+        self._decoder = [DecoderLayer(layer, activation, pack) for layer in decoder.blocks]
+        crossing = [layer.encoder_attn for layer in decoder.blocks]
         self._memory = [pack(each.k_proj, each.v_proj) for each in crossing]
 
     @torch.inference_mode()
@@ -204,10 +204,6 @@ class CpuEngine:
             memory_bias = source_bias(state)
             memory_bias[sources] = widened(source_bias(newcomers), 1, state.memory_keys.shape[4], UNSEEN)
         return replace(state, memory_bias=memory_bias)
-
-
-def layers_of(stack: Stack) -> list[Layer]:
-    return [layer for layer in stack.layers if isinstance(layer, Layer)]
 
 
 def with_room(state: CpuState, beams: int) -> CpuState:

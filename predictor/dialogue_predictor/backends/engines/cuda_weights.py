@@ -52,7 +52,7 @@ def packed(model: DialogueTransformer, device: torch.device, precision: torch.dt
     vocabulary = model.config.vocab_size
     padding = -vocabulary % ALIGNED
     model.model.shared.weight = nn.Parameter(functional.pad(model.model.shared.weight, (0, 0, 0, padding)))
-    layers = [layer for layer in model.model.decoder.layers if isinstance(layer, Layer)]
+    layers = model.model.decoder.blocks
     memory = fused([part for layer in layers for part in (layer.encoder_attn.k_proj, layer.encoder_attn.v_proj)])
     own = [fused([layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj]) for layer in layers]
     for layer in layers:

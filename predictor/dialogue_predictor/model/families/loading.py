@@ -12,7 +12,7 @@ from torch import Tensor
 from dialogue_predictor.model.config import ModelConfig
 from dialogue_predictor.model.families.shapes import shape_of
 from dialogue_predictor.model.positions import POSITION_OFFSET, sinusoids
-from dialogue_predictor.model.transformer import TIED, DialogueTransformer
+from dialogue_predictor.model.transformer import TIED, DialogueTransformer, filled, is_finite
 
 SETTINGS = "config.json"
 GENERATION = "generation_config.json"
@@ -37,14 +37,11 @@ def load_hugging_face(folder: Path) -> DialogueTransformer:
     except ValueError as error:
         raise ValueError(f"{folder / SETTINGS}: {error}") from None
     path = folder / WEIGHTS
-    with torch.device("meta"):  # its first weights would be drawn at random, and thrown away
-        model = DialogueTransformer(config)
     try:
         state = fitted(read_weights(path), config, offset=settings["model_type"] in WITH_OFFSET)
-        model.load_state_dict(state, assign=True)
+        return filled(config, state)
     except (ValueError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"{path}: {error}") from error
-    return model.eval()
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -82,7 +79,7 @@ def fitted(state: dict[str, Tensor], config: ModelConfig, *, offset: bool) -> di
     for name in VERSIONS:
         state.pop(name, None)
     for name, value in state.items():
-        if not all(bool(extreme.isfinite()) for extreme in value.aminmax()):  # one pass, and NaN is both extremes
+        if not is_finite(value):
             raise ValueError(f"{name} has values that are not finite")
     check_ties(state)
     state.setdefault("final_logits_bias", torch.zeros(1, config.vocab_size))
