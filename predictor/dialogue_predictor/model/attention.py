@@ -9,25 +9,24 @@ from torch.nn import functional
 
 
 class Attention(nn.Module):
-    """Scaled dot-product attention with HF BART's parameter names."""
+    """Scaled dot-product attention with HF BART's parameter names, of H heads of width W."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, head_width: int) -> None:
         super().__init__()
         self.heads = heads
-        self.k_proj = nn.Linear(width, width)
-        self.v_proj = nn.Linear(width, width)
-        self.q_proj = nn.Linear(width, width)
-        self.out_proj = nn.Linear(width, width)
+        self.head_width = head_width
+        self.k_proj = nn.Linear(width, heads * head_width)
+        self.v_proj = nn.Linear(width, heads * head_width)
+        self.q_proj = nn.Linear(width, heads * head_width)
+        self.out_proj = nn.Linear(heads * head_width, width)
 
     def split(self, states: Tensor) -> Tensor:
-        """[B, T, D] → [B, H, T, D/H]."""
-        batch, length, width = states.shape
-        return states.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+        """[B, T, H·W] → [B, H, T, W]; a shard of the heads gives as many as it has."""
+        return torch.unflatten(states, -1, (-1, self.head_width)).transpose(1, 2)
 
     def merge(self, states: Tensor) -> Tensor:
-        """[B, H, T, D/H] → [B, T, D], through the output projection."""
-        batch, heads, length, width = states.shape
-        projected: Tensor = self.out_proj(states.transpose(1, 2).reshape(batch, length, heads * width))
+        """[B, H, T, W] → [B, T, D], through the output projection."""
+        projected: Tensor = self.out_proj(states.transpose(1, 2).flatten(2))
         return projected
 
     def queries(self, states: Tensor) -> Tensor:

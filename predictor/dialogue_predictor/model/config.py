@@ -12,7 +12,7 @@ Positions = Literal["learned", "sinusoidal"]
 SIZES = ("vocab_size", "d_model", "encoder_layers", "decoder_layers", "heads", "ffn", "max_positions")
 SPECIAL_IDS = ("pad_id", "bos_id", "eos_id", "decoder_start_id")
 CHOICES = {"activation": get_args(Activation), "positions": get_args(Positions)}
-ADDED = ("positions", "norm_before_positions")  # fields younger than the first bundles
+ADDED = ("positions", "norm_before_positions", "copy", "shared_layers", "head_size")  # younger than the first bundles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,10 @@ class ModelConfig:
     `pre_norm` chooses mBART's layout (a norm before each block, final norms) over BART's (a norm after each).
     `norm_before_positions` is a quirk of BlenderbotSmall: its decoder norms the embedding first and then adds the
     position. The activations are Hugging Face's of these names: "gelu" is the exact one.
+
+    `copy` adds a head that points at source tokens. With `shared_layers` all layers of a stack have one layer's
+    parameters (Universal Transformers, arXiv:1807.03819; ALBERT, arXiv:1909.11942). `head_size` is a head's width where
+    that is not `d_model / heads`: a model that has lost heads keeps the width of those left.
     """
 
     vocab_size: int
@@ -42,6 +46,9 @@ class ModelConfig:
     dropout: float = 0.1
     positions: Positions = "learned"
     norm_before_positions: bool = False
+    copy: bool = False
+    shared_layers: bool = False
+    head_size: int | None = None
 
     def __post_init__(self) -> None:
         for name in SIZES:
@@ -50,7 +57,9 @@ class ModelConfig:
         for name in SPECIAL_IDS:
             if not 0 <= (token := getattr(self, name)) < self.vocab_size:
                 raise ValueError(f"{name} must lie in the vocabulary of {self.vocab_size}, got {token}")
-        if self.d_model % self.heads:
+        if self.head_size is not None and self.head_size < 1:
+            raise ValueError(f"head_size must be at least 1, got {self.head_size}")
+        if self.head_size is None and self.d_model % self.heads:
             raise ValueError(f"d_model ({self.d_model}) must be divisible by heads ({self.heads})")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
@@ -60,7 +69,7 @@ class ModelConfig:
 
     @property
     def head_width(self) -> int:
-        return self.d_model // self.heads
+        return self.head_size or self.d_model // self.heads
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, but younger ones only where they differ from what older bundles mean without them."""

@@ -4,6 +4,8 @@ This is the model behind the search's seam, written to be read: the engines are 
 keys and values are computed once a source and shared by its beams. The self-attention cache never moves: the keys of
 every step stay where they were written, and each beam carries a mask of the slots it descends from, so that reordering
 beams gathers a few booleans instead of the whole cache.
+
+The seam is stateless behind a step, so with a copy head its hidden brings along all that `project` needs (`packed`).
 """
 
 from collections.abc import Sequence
@@ -14,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dialogue_predictor.model.attention import key_mask
+from dialogue_predictor.model.copying import CopyHead, mixture, packed, unpacked
 from dialogue_predictor.model.transformer import DialogueTransformer, Layer
 
 FIRST_CAPACITY = 64
@@ -29,9 +32,10 @@ class DecoderState:
     successors only the latest may be used.
     """
 
-    memory: tuple[KeysValues, ...]  # a layer: [B, H, S, D/H] twice
+    memory: tuple[KeysValues, ...]  # a layer: [B, H, S, W] twice, W a head's width
     memory_mask: Tensor  # [B, 1, 1, S]
-    cache: tuple[KeysValues, ...]  # a layer: [B, H, capacity, D/H] twice
+    copied: tuple[Tensor, ...]  # with a copy head its keys [B, S, D] and the source ids [B, S], else none
+    cache: tuple[KeysValues, ...]  # a layer: [B, H, capacity, W] twice
     ancestors: Tensor  # [B, K, slots], true where the beam descends from the slot
     lengths: Tensor  # [B], tokens already decoded
 
@@ -71,6 +75,7 @@ class IncrementalModel:
         return DecoderState(
             memory=keys_values,
             memory_mask=key_mask(source_mask),
+            copied=() if self.copy is None else (self.copy.k_proj(memory), source),
             cache=tuple((key.new_zeros(empty), value.new_zeros(empty)) for key, value in keys_values),
             ancestors=torch.zeros(batch, 1, 0, dtype=torch.bool, device=source.device),
             lengths=torch.zeros(batch, dtype=torch.int64, device=source.device),
@@ -78,8 +83,10 @@ class IncrementalModel:
 
     @torch.inference_mode()
     def step(self, state: DecoderState, tokens: Tensor) -> tuple[Tensor, DecoderState]:
-        """The beams' latest tokens [B, K] → hidden [B, K, D] of the next ones. Beyond its last position a source stays
-        there."""
+        """The beams' latest tokens [B, K] → hidden [B, K, D] of the next ones, wider with a copy head (`packed`).
+
+        Beyond its last position a source stays there.
+        """
         batch, beams = tokens.shape
         state = with_room(state, beams)
         own = torch.eye(beams, dtype=torch.bool, device=tokens.device).expand(batch, -1, -1)
@@ -89,12 +96,22 @@ class IncrementalModel:
         states = decoder.embed_at(self.model.embed(tokens), positions)  # [B, K, D]
         for layer, cached, memory in zip(self.layers, state.cache, state.memory, strict=True):
             states = advance(layer, states, cached, memory, state)
-        return decoder.layer_norm(states), replace(state, lengths=state.lengths + 1)
+        hidden = decoder.layer_norm(states)
+        if self.copy is not None:
+            keys, source = state.copied
+            mask = state.memory_mask[:, 0, 0]
+            gate, attention = self.copy(hidden, keys, mask)
+            hidden = packed(hidden, gate, attention, source.masked_fill(~mask, -1))
+        return hidden, replace(state, lengths=state.lengths + 1)
 
     @torch.inference_mode()
     def project(self, hidden: Tensor) -> Tensor:
-        """Hidden [R, D] → logits [R, V]."""
-        return self.model.project(hidden)
+        """Hidden [R, D] → logits [R, V], or with a copy head what `packed` made → log p [R, V]."""
+        if self.copy is None:
+            return self.model.project(hidden)
+        embedding = self.model.model.shared.weight
+        states, gate, attention, tokens = unpacked(hidden, embedding.shape[1])
+        return mixture(self.model.project(states.to(embedding.dtype)), gate, attention, tokens)
 
     @torch.inference_mode()
     def reorder(self, state: DecoderState, index: Tensor) -> DecoderState:
@@ -111,6 +128,7 @@ class IncrementalModel:
             state,
             memory=tuple((key[sources], value[sources]) for key, value in state.memory),
             memory_mask=state.memory_mask[sources],
+            copied=tuple(part[sources] for part in state.copied),
             cache=tuple((key[sources], value[sources]) for key, value in state.cache),
             ancestors=ancestors,
             lengths=state.lengths[sources],
@@ -122,10 +140,15 @@ class IncrementalModel:
         return DecoderState(
             memory=joined([state.memory for state in states]),
             memory_mask=concatenated([state.memory_mask for state in states], dim=3),
+            copied=tuple(concatenated(parts, dim=1) for parts in zip(*(state.copied for state in states), strict=True)),
             cache=joined([state.cache for state in states]),
             ancestors=concatenated([state.ancestors for state in states], dim=2),
             lengths=torch.cat([state.lengths for state in states]),
         )
+
+    @property
+    def copy(self) -> CopyHead | None:
+        return self.model.model.copy
 
     @property
     def layers(self) -> list[Layer]:

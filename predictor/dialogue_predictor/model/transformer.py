@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from dialogue_predictor.model.attention import Attention, key_mask
 from dialogue_predictor.model.config import ModelConfig
+from dialogue_predictor.model.copying import FIRST_GATE, CopyHead, mixture
 from dialogue_predictor.model.positions import LearnedPositions, SinusoidalPositions
 
 INIT_STD = 0.02
@@ -34,10 +35,10 @@ class Layer(nn.Module):
         self.pre_norm = config.pre_norm
         self.activation = ACTIVATIONS[config.activation]
         self.dropout = nn.Dropout(config.dropout)
-        self.self_attn = Attention(config.d_model, config.heads)
+        self.self_attn = Attention(config.d_model, config.heads, config.head_width)
         self.self_attn_layer_norm = nn.LayerNorm(config.d_model)
         if cross:
-            self.encoder_attn = Attention(config.d_model, config.heads)
+            self.encoder_attn = Attention(config.d_model, config.heads, config.head_width)
             self.encoder_attn_layer_norm = nn.LayerNorm(config.d_model)
         self.fc1 = nn.Linear(config.d_model, config.ffn)
         self.fc2 = nn.Linear(config.ffn, config.d_model)
@@ -82,13 +83,15 @@ class Stack(nn.Module):
         self.embed_positions: LearnedPositions | SinusoidalPositions = table(config.max_positions, config.d_model)
         self.layernorm_embedding = nn.LayerNorm(config.d_model) if config.layernorm_embedding else nn.Identity()
         self.norm_first = cross and config.norm_before_positions
-        self.layers = nn.ModuleList(Layer(config, cross=cross) for _ in range(layers))
+        own = 1 if config.shared_layers else layers
+        self.layers = nn.ModuleList(Layer(config, cross=cross) for _ in range(own))
+        self.repeats = layers // own
         self.layer_norm = nn.LayerNorm(config.d_model) if config.pre_norm else nn.Identity()
 
     @property
     def blocks(self) -> list[Layer]:
-        """The layers, in order."""
-        return [layer for layer in self.layers if isinstance(layer, Layer)]
+        """The layers, in order; one that is shared as often as it is passed."""
+        return [layer for layer in self.layers if isinstance(layer, Layer)] * self.repeats
 
     @property
     def positions(self) -> Tensor:
@@ -136,6 +139,7 @@ class Body(nn.Module):
         self.shared = nn.Embedding(config.vocab_size, config.d_model, padding_idx=config.pad_id, _weight=empty)
         self.encoder = Stack(config, layers=config.encoder_layers, cross=False)
         self.decoder = Stack(config, layers=config.decoder_layers, cross=True)
+        self.copy = CopyHead(config.d_model) if config.copy else None
 
 
 class DialogueTransformer(nn.Module):
@@ -161,7 +165,7 @@ class DialogueTransformer(nn.Module):
         return embedded * self.embed_scale
 
     def project(self, states: Tensor) -> Tensor:
-        """[..., D] → logits [..., V]."""
+        """[..., D] → the generator's logits [..., V]."""
         return functional.linear(states, self.model.shared.weight, self.final_logits_bias[0])
 
     def encode(self, source: Tensor, source_mask: Tensor) -> Tensor:
@@ -171,7 +175,7 @@ class DialogueTransformer(nn.Module):
         """
         encoder, mask = self.model.encoder, key_mask(source_mask)
         states = encoder.embed(self.embed(source))
-        for layer in encoder.layers:
+        for layer in encoder.blocks:
             states = layer(states, self_mask=mask)
         memory: Tensor = encoder.layer_norm(states)
         return memory
@@ -180,17 +184,26 @@ class DialogueTransformer(nn.Module):
         """Target ids [B, T] under a causal mask over memory [B, S, D] → states [B, T, D]."""
         decoder, mask = self.model.decoder, key_mask(source_mask)
         states = decoder.embed(self.embed(target_in))
-        for layer in decoder.layers:
+        for layer in decoder.blocks:
             states = layer(states, memory=memory, memory_mask=mask)
         normed: Tensor = decoder.layer_norm(states)
         return normed
 
+    def scores(self, states: Tensor, memory: Tensor, source: Tensor, source_mask: Tensor) -> Tensor:
+        """States [B, T, D] over memory [B, S, D] of source ids [B, S] → [B, T, V]: logits, or with a copy head log p."""
+        copy = self.model.copy
+        if copy is None:
+            return self.project(states)
+        gate, attention = copy(states, copy.k_proj(memory), source_mask)
+        return mixture(self.project(states), gate, attention, source[:, None].expand(attention.shape))
+
     def forward(self, source: Tensor, source_mask: Tensor, target_in: Tensor) -> Tensor:
-        """Teacher forcing: `target_in` [B, T] begins with the decoder start token → logits [B, T, V].
+        """Teacher forcing: `target_in` [B, T] begins with the decoder start token → scores [B, T, V].
 
         Targets need no mask: with causal attention the padding at their end reaches no real position.
         """
-        return self.project(self.decode(target_in, self.encode(source, source_mask), source_mask))
+        memory = self.encode(source, source_mask)
+        return self.scores(self.decode(target_in, memory, source_mask), memory, source, source_mask)
 
 
 def untie(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
@@ -217,7 +230,7 @@ def is_finite(value: Tensor) -> bool:
 
 @torch.no_grad()
 def build(config: ModelConfig) -> DialogueTransformer:
-    """A fresh model initialised as mBART is: weights of deviation 0.02, zero biases and padding row.
+    """A fresh model initialised as mBART is: weights of deviation 0.02, zero biases (but the copy gate's) and padding row.
 
     Draws from torch's global generator; seed it for a reproducible start.
     """
@@ -230,4 +243,6 @@ def build(config: ModelConfig) -> DialogueTransformer:
             module.weight.normal_(std=INIT_STD)
             if module.padding_idx is not None:
                 module.weight[module.padding_idx].zero_()
+    if model.model.copy is not None:
+        model.model.copy.gate.bias.fill_(FIRST_GATE)
     return model
