@@ -25,6 +25,7 @@ PAD_ID: Final = SPECIAL_IDS[PAD]
 BOS_ID: Final = SPECIAL_IDS[BOS]
 EOS_ID: Final = SPECIAL_IDS[EOS]
 MASK_ID: Final = SPECIAL_IDS[MASK]
+FACT_ID: Final = SPECIAL_IDS[FACT]
 ROLE_IDS: Final[MappingProxyType[Role, int]] = MappingProxyType(
     {"user": SPECIAL_IDS[USER], "assistant": SPECIAL_IDS[ASSISTANT], "system": SPECIAL_IDS[SYSTEM]}
 )

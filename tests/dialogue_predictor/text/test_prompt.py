@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from dialogue_predictor.artifacts.bundle import TOKENIZER, locate
 from dialogue_predictor.text.dialogue import ROLES, Turn
 from dialogue_predictor.text.prompt import build_prompt
-from dialogue_predictor.text.special import EOS_ID, ROLE_IDS
+from dialogue_predictor.text.special import EOS_ID, FACT_ID, ROLE_IDS
 from dialogue_predictor.text.tokenizer import Tokenizer
 
 TOKENS = Tokenizer.load(locate("builtin://default") / TOKENIZER)
@@ -56,9 +56,12 @@ def test_the_newest_turn_keeps_its_end_when_it_is_too_long_itself() -> None:
 @given(TURNS, st.integers(1, 5), st.integers(3, 60))
 def test_no_prompt_exceeds_its_budget_or_hides_a_cut(turns: list[Turn], most: int, budget: int) -> None:
     prompt = build_prompt(turns, TOKENS, most, budget)
-    whole = [token for turn in reversed(turns) for token in segment(turn)]
+    spoken = [segment(turn) for turn in reversed(turns) if turn.role != "system"]
+    lines = [line for turn in turns if turn.role == "system" for line in turn.text.splitlines() if line.strip()]
+    facts = [token for line in lines for token in (FACT_ID, *TOKENS.encode(line))]
+    whole = [*(spoken[0] if spoken else ()), *facts, *(token for one in spoken[1:] for token in one)]
     assert len(prompt.ids) <= budget
-    assert 1 <= prompt.turns_used <= min(most, len(turns))
+    assert prompt.turns_used <= min(most, len(spoken)) + len(turns) - len(spoken)
     assert prompt.ids[-1] == EOS_ID
     assert prompt.truncated == (list(prompt.ids[:-1]) != whole)
 
@@ -67,3 +70,29 @@ def test_no_prompt_exceeds_its_budget_or_hides_a_cut(turns: list[Turn], most: in
 def test_a_prompt_without_room_or_turns_is_refused(turns: list[Turn], most: int, budget: int) -> None:
     with pytest.raises(ValueError, match="a prompt needs"):
         build_prompt(turns, TOKENS, most, budget)
+
+
+def test_a_system_turn_is_facts_behind_the_newest_turn_wherever_it_stands() -> None:
+    known = Turn("system", "Sino is in San Jose\n\n  \nBix is not")
+    facts = [token for line in ("Sino is in San Jose", "Bix is not") for token in (FACT_ID, *TOKENS.encode(line))]
+    for turns in ([known, ASK, ANSWER, AGAIN], [ASK, ANSWER, AGAIN, known]):
+        prompt = build_prompt(turns, TOKENS, max_turns=3, max_source_tokens=128)
+        assert list(prompt.ids) == [*segment(AGAIN), *facts, *segment(ANSWER), *segment(ASK), EOS_ID]
+        assert (prompt.turns_used, prompt.truncated) == (4, False)
+
+
+def test_facts_have_half_of_the_budget_and_are_left_out_whole() -> None:
+    lines = [f"fact number {at} is about a table" for at in range(6)]
+    size = 1 + len(TOKENS.encode(lines[0]))
+    prompt = build_prompt([Turn("system", "\n".join(lines)), AGAIN], TOKENS, 12, max_source_tokens=5 * size + 1)
+    assert prompt.ids.count(FACT_ID) == 2
+    assert len(prompt.ids) == len(segment(AGAIN)) + 2 * size + 1
+    assert (prompt.turns_used, prompt.truncated) == (2, True)
+
+
+def test_the_first_fact_keeps_its_beginning_when_it_is_too_long_itself() -> None:
+    prompt = build_prompt([Turn("system", "1234567890"), AGAIN], TOKENS, 12, max_source_tokens=11)
+    at = prompt.ids.index(FACT_ID)
+    assert TOKENS.decode(prompt.ids[at + 1 :]) == "1234"
+    assert TOKENS.decode(prompt.ids[:at]) == AGAIN.text[-len(TOKENS.decode(prompt.ids[:at])) :]
+    assert prompt.truncated

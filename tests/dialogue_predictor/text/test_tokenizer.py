@@ -1,5 +1,8 @@
 """The tokenizer on any Unicode, and on ids that a model may invent."""
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +91,20 @@ def test_special_tokens_have_no_text() -> None:
 def test_special_tokens_elsewhere_are_refused() -> None:
     with pytest.raises(ValueError, match="the tokenizer has <s> at 1, expected 0"):
         check_special_tokens(TOKENIZER_UNDER_TEST, ["<s>"])
+
+
+def test_an_id_that_the_vocabulary_lacks_has_no_text() -> None:
+    """A model's vocabulary may be padded to a round number."""
+    assert TOKENIZER_UNDER_TEST.decode([LAST_ID + 1, *TOKENIZER_UNDER_TEST.encode("hi"), LAST_ID + 99]) == "hi"
+
+
+def test_another_way_of_writing_is_refused(tmp_path: Path) -> None:
+    values = json.loads((locate("builtin://default") / TOKENIZER).read_text())
+    (tmp_path / TOKENIZER).write_text(
+        json.dumps(values | {"decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True}})
+    )
+    with pytest.raises(ValueError, match="the decoder WordPiece; only ByteLevel and Metaspace are supported"):
+        Tokenizer.load(tmp_path / TOKENIZER)
 
 
 def byte_token(byte: int) -> int:
