@@ -12,7 +12,7 @@ from tokenizers import Tokenizer as BPETokenizer
 
 from dialogue_predictor.text.special import SPECIAL_TOKENS
 from dialogue_predictor.text.tokenizer import Tokenizer, check_special_tokens
-from dialogue_predictor.training.corpora import Dialogue
+from dialogue_predictor.training.data.dialogues import Dialogue
 
 CHARACTERS_PER_LANGUAGE = {"en": 4_000_000, "zh": 1_600_000}  # about the same number of tokens
 
@@ -37,7 +37,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def balanced_texts(parts: Mapping[str, Sequence[Dialogue]], seed: int) -> list[str]:
-    """Texts of the training dialogues, each language up to its number of characters."""
+    """Texts of the training dialogues and each one's facts once, each language up to its number of characters."""
     draw = random.Random(seed)
     texts: list[str] = []
     for language, characters in CHARACTERS_PER_LANGUAGE.items():
@@ -46,6 +46,8 @@ def balanced_texts(parts: Mapping[str, Sequence[Dialogue]], seed: int) -> list[s
         for dialogue in dialogues:
             if characters <= 0:
                 break
-            texts += [turn.text for turn in dialogue.turns]
-            characters -= sum(len(turn.text) for turn in dialogue.turns)
+            said = [turn.text for turn in dialogue.turns]
+            said += dict.fromkeys(fact for turn in dialogue.turns for fact in turn.facts)
+            texts += said
+            characters -= sum(map(len, said))
     return texts

@@ -6,8 +6,7 @@ deserves better. Each topic pairs any of its openings with any of its answers.
 
 from collections.abc import Iterator
 
-from dialogue_predictor.text.dialogue import Turn
-from dialogue_predictor.training.corpora import Dialogue, Language
+from dialogue_predictor.training.data.dialogues import Dialogue, Language, Utterance
 
 Topic = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -102,5 +101,5 @@ def greetings() -> Iterator[Dialogue]:
         for topic, (openings, answers) in topics.items():
             for opening in openings:
                 for index, answer in enumerate(answers):
-                    turns = (Turn("user", opening), Turn("assistant", answer))
+                    turns = (Utterance("user", opening), Utterance("assistant", answer))
                     yield Dialogue(f"greetings-{language}-{opening}-{index}", "greetings", language, topic, turns)

@@ -1,20 +1,22 @@
-"""From dialogues to examples: every assistant turn is a target, what came before it the source.
+"""From dialogues to examples: every assistant turn is a target, what came before it and what is known the source.
 
 Budgets for the source are drawn for each example, mostly short: most of an answer hangs on the last turns, short
-sources cost less, and a model that has seen dialogues cut anywhere does not mind when serving cuts them.
+sources cost less, and a model that has seen dialogues cut anywhere does not mind when serving cuts them. A budget whose
+share for facts would cut the first one is raised: an answer that lost its fact would teach to invent.
 """
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dialogue_predictor.text.prompt import assemble_prompt
+from dialogue_predictor.text.dialogue import Role
+from dialogue_predictor.text.prompt import Parts, assemble_prompt
 from dialogue_predictor.text.special import EOS_ID
 from dialogue_predictor.text.tokenizer import Tokenizer
-from dialogue_predictor.training.corpora import Dialogue, Language
+from dialogue_predictor.training.data.dialogues import Dialogue, Language
 
-BUDGETS = (32, 64, 128)
-BUDGET_WEIGHTS = (0.50, 0.38, 0.12)
+BUDGETS = (64, 128, 192)
+BUDGET_WEIGHTS = (0.45, 0.35, 0.20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +32,36 @@ class Example:
 @dataclass(frozen=True, slots=True)
 class Limits:
     max_turns: int = 12
-    max_source_tokens: int = 128
+    max_source_tokens: int = 192
     max_target_tokens: int = 48
 
 
 def examples_of(
     dialogue: Dialogue, tokenizer: Tokenizer, limits: Limits, draw: random.Random | None = None
 ) -> Iterator[Example]:
-    """The examples of one dialogue. Without `draw` every source has the whole budget, as in validation."""
-    encoded = [(turn, tokenizer.encode(turn.text)) for turn in dialogue.turns]
-    for index, (turn, ids) in enumerate(encoded):
+    """The examples of one dialogue. Without `draw` every source has the whole budget, as in validation.
+
+    The facts of the answering turn go in as a system turn.
+    """
+    encoded: list[tuple[Role, Parts]] = [(turn.role, [tokenizer.encode(turn.text)]) for turn in dialogue.turns]
+    known: dict[str, list[int]] = {}
+    for index, turn in enumerate(dialogue.turns):
+        ids = encoded[index][1][0]
         if turn.role != "assistant" or index == 0 or not ids:
             continue
+        facts = [known.setdefault(fact, tokenizer.encode(fact)) for fact in turn.facts]
         budget = limits.max_source_tokens
         if draw is not None:
-            budget = min(budget, draw.choices(BUDGETS, BUDGET_WEIGHTS)[0])
-        prompt = assemble_prompt(encoded[:index], limits.max_turns, budget)
+            budget = min(budget, budget_for(facts, draw.choices(BUDGETS, BUDGET_WEIGHTS)[0]))
+        prompt = assemble_prompt([("system", facts), *encoded[:index]], limits.max_turns, budget)
         target = (*ids, EOS_ID)[: limits.max_target_tokens]
         yield Example(prompt.ids, target, dialogue.language)
+
+
+def budget_for(facts: Parts, drawn: int) -> int:
+    """The smallest budget from `drawn` on whose half holds the first fact; the largest when none does."""
+    needed = 2 * (len(facts[0]) + 1) + 1 if facts else 0
+    return next((budget for budget in BUDGETS if budget >= max(drawn, needed)), BUDGETS[-1])
 
 
 def encode_all(

@@ -8,35 +8,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialogue_predictor.text.dialogue import Turn
 from dialogue_predictor.text.special import EOS_ID, ROLE_IDS
 from dialogue_predictor.training.batches import IGNORE, bucketed, collate, endless
-from dialogue_predictor.training.corpora import Dialogue, read_corpora
-from dialogue_predictor.training.examples import Example, Limits, draw_epoch, encode_all, examples_of
-from dialogue_predictor.training.greetings import greetings
-from dialogue_predictor.training.mixture import read_mixture
-from dialogue_predictor.training.templates import Templates, generate
+from dialogue_predictor.training.data.corpora import read_corpora
+from dialogue_predictor.training.data.dialogues import Dialogue, Utterance
+from dialogue_predictor.training.data.examples import Example, Limits, draw_epoch, encode_all, examples_of
+from dialogue_predictor.training.data.greetings import greetings
+from dialogue_predictor.training.data.mixture import read_mixture
 from support.tiny_bundles import tiny_tokenizer
 from support.tiny_corpora import dialogue, write_corpora, write_jsonl
 
 LENGTHS = st.tuples(st.integers(2, 60), st.integers(1, 40))
 EXAMPLES = st.lists(LENGTHS, min_size=1).map(
     lambda sizes: [Example((9,) * source, (9,) * target, "en") for source, target in sizes]
-)
-TEMPLATES = Templates(
-    user={
-        "Inform+酒店+评分*Request+酒店+名称": ["找一家评分[Inform+酒店+评分]的酒店。"],
-        "Request+酒店+电话": ["电话是多少？"],
-    },
-    system={
-        "Inform+酒店+名称": ["推荐[Inform+酒店+名称]。"],
-        "Recommend+酒店+名称*Recommend+酒店+名称": ["[Recommend+酒店+名称2]或[Recommend+酒店+名称1]。"],
-        "Inform+酒店+电话": ["电话是[Inform+酒店+电话]。"],
-    },
-    places={
-        domain: [{"名称": "北京饭店", "电话": "010-1", "评分": 4.5, "地铁": None}]
-        for domain in ("酒店", "餐馆", "景点")
-    },
 )
 
 
@@ -59,7 +43,7 @@ def test_the_split_of_a_dialogue_depends_on_its_name_alone(tmp_path: Path) -> No
 
 
 def test_every_reply_becomes_a_target_after_its_history() -> None:
-    turns = (Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"), Turn("assistant", "d"))
+    turns = (Utterance("user", "a"), Utterance("assistant", "b"), Utterance("user", "c"), Utterance("assistant", "d"))
     tokenizer = tiny_tokenizer()
     first, second = examples_of(Dialogue("x", "sgd", "en", "", turns), tokenizer, Limits())
     user, assistant = ROLE_IDS["user"], ROLE_IDS["assistant"]
@@ -69,12 +53,12 @@ def test_every_reply_becomes_a_target_after_its_history() -> None:
 
 
 def test_a_dialogue_that_the_assistant_opens_starts_with_its_second_reply() -> None:
-    turns = (Turn("assistant", "hello"), Turn("user", "hi"), Turn("assistant", "bye"))
+    turns = (Utterance("assistant", "hello"), Utterance("user", "hi"), Utterance("assistant", "bye"))
     assert len(list(examples_of(Dialogue("x", "sgd", "en", "", turns), tiny_tokenizer(), Limits()))) == 1
 
 
 def test_long_histories_and_replies_are_cut_to_their_limits() -> None:
-    turns = (Turn("user", "hello " * 99), Turn("assistant", "bye " * 99))
+    turns = (Utterance("user", "hello " * 99), Utterance("assistant", "bye " * 99))
     limits = Limits(max_source_tokens=20, max_target_tokens=10)
     (example,) = encode_all([Dialogue("x", "sgd", "en", "", turns)], tiny_tokenizer(), limits)
     assert (len(example.source), len(example.target)) == (20, 10)
@@ -117,14 +101,6 @@ def test_a_batch_shifts_its_targets_and_hides_its_padding() -> None:
     assert batch.target_in[:, :3].tolist() == [[1, 7, 8], [1, 7, 0]]
     assert batch.target_out[:, :3].tolist() == [[7, 8, 2], [7, 2, IGNORE]]
     assert torch.equal(batch.source == 0, ~batch.source_mask)
-
-
-def test_templates_are_filled_from_one_record_and_leave_no_slot_open() -> None:
-    texts = [turn.text for one in generate(TEMPLATES, 60, seed=0) for turn in one.turns]
-    assert "电话是010-1。" in texts
-    assert "推荐北京饭店。" in texts
-    assert not [text for text in texts if "[" in text]
-    assert generate(TEMPLATES, 5, seed=1) == generate(TEMPLATES, 5, seed=1)
 
 
 def test_our_own_exchanges_speak_both_languages() -> None:
