@@ -58,6 +58,25 @@ def decoding(
     raise typer.Exit(int(result.failed))
 
 
+@app.command()
+def training(
+    rounds: Annotated[int, typer.Option(help="Processes of each loop, by turns.", min=1)] = 3,
+    steps: Annotated[int, typer.Option(help="Updates in each.", min=10)] = 40,
+    threads: Annotated[int, typer.Option(help="Threads of each.", min=1)] = 1,
+) -> None:
+    """Our training loop beside a plain PyTorch one; exit code 1 where it has less than 80 % of its tokens/s."""
+    if find_spec("torch") is None:
+        refuse("torch: not installed; run pip install 'dialogue-serving[train]'")
+    from dialogue_predictor.bench.training import compare
+
+    try:
+        result = compare(rounds, steps, threads, typer.echo)
+    except RuntimeError as error:
+        refuse(str(error))
+    typer.echo(f"\n{result.table}")
+    raise typer.Exit(int(result.failed))
+
+
 def refuse(message: str) -> None:
     """One line on stderr and exit code 2."""
     typer.echo(f"error: {message}", err=True)

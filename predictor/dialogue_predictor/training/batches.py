@@ -6,34 +6,86 @@ batches are shuffled. All of it follows from a seed and the epoch's number, so a
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from dialogue_predictor.text.special import PAD_ID
-from dialogue_predictor.training.examples import Example
+from dialogue_predictor.training.data.examples import Example
 
 POOL = 8192
 WIDTH_STEP = 8
 IGNORE = -100
 
 
+class OnDevice:
+    """A frozen dataclass whose tensors move together."""
+
+    __slots__ = ()
+
+    def to(self, device: torch.device) -> Self:
+        moved: dict[str, Any] = {}
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):
+                moved[field.name] = value.to(device, non_blocking=True)
+            elif isinstance(value, OnDevice):
+                moved[field.name] = value.to(device)
+        return replace(self, **moved)  # type: ignore[type-var]
+
+
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """source [B, S] · source_mask [B, S], true on tokens · target_in, target_out [B, T], padding −100 in the latter."""
+class Pairs(OnDevice):
+    """Sentences [B, S] and [B, T] that mean the same row by row; `same` [B, B], symmetric, where further ones do."""
+
+    first: Tensor
+    first_mask: Tensor
+    second: Tensor
+    second_mask: Tensor
+    same: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(OnDevice):
+    """source [B, S] · source_mask [B, S], true on tokens · target_in, target_out [B, T], padding −100 in the latter.
+
+    `units` counts target tokens, `tokens` those of the source too. `pairs` teach sentence vectors at the same time.
+    """
 
     source: Tensor
     source_mask: Tensor
     target_in: Tensor
     target_out: Tensor
+    units: int
+    tokens: int
+    pairs: Pairs | None = None
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def rows(self, chosen: slice) -> "Batch":
+        """Some of the rows, with all of the pairs: as often as there are parts, their mean is the whole's."""
+        source_mask, target_out = self.source_mask[chosen], self.target_out[chosen]
+        units = int((target_out != IGNORE).sum())
+        tokens = units + int(source_mask.sum())
+        return Batch(self.source[chosen], source_mask, self.target_in[chosen], target_out, units, tokens, self.pairs)
 
 
-def collate(examples: Sequence[Example], decoder_start_id: int) -> Batch:
-    source = padded([example.source for example in examples], PAD_ID)
+def collate(examples: Sequence[Example], decoder_start_id: int, pairs: Pairs | None = None) -> Batch:
+    source, source_mask = masked_rows([example.source for example in examples])
     target_in = padded([(decoder_start_id, *example.target[:-1]) for example in examples], PAD_ID)
     target_out = padded([example.target for example in examples], IGNORE)
-    return Batch(source, source != PAD_ID, target_in, target_out)
+    units = sum(len(example.target) for example in examples)
+    tokens = units + sum(len(example.source) for example in examples)
+    return Batch(source, source_mask, target_in, target_out, units, tokens, pairs)
+
+
+def masked_rows(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Ids [B, S] and a mask [B, S], true on tokens."""
+    ids = padded(rows, PAD_ID)
+    return ids, ids != PAD_ID
 
 
 def padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:

@@ -11,8 +11,8 @@ from dialogue_predictor.text.dialogue import Turn
 from dialogue_predictor.text.prompt import build_prompt
 from dialogue_predictor.text.tokenizer import Tokenizer
 from dialogue_predictor.training.batches import bucketed, collate
-from dialogue_predictor.training.corpora import Dialogue
-from dialogue_predictor.training.examples import Example, Limits, encode_all
+from dialogue_predictor.training.data.dialogues import Dialogue
+from dialogue_predictor.training.data.examples import Example, Limits, encode_all
 from dialogue_predictor.training.objectives import sequence_to_sequence
 
 BATCH_TOKENS = 8192
@@ -22,10 +22,10 @@ BATCH_TOKENS = 8192
 def perplexity(model: DialogueTransformer, examples: Sequence[Example]) -> float:
     """exp of the mean negative log-likelihood a target token, in fp32, without smoothing or dropout."""
     model.eval()
-    nll, tokens = 0.0, 0
+    nll, tokens = torch.zeros((), dtype=torch.float64), 0
     for chosen in bucketed(examples, BATCH_TOKENS, random.Random(0)):
         loss = sequence_to_sequence(model, collate(chosen, model.config.decoder_start_id))
-        nll, tokens = nll + loss.nll, tokens + loss.tokens
+        nll, tokens = nll + loss.nll, tokens + int(loss.tokens)
     return math.exp(nll / tokens)
 
 
