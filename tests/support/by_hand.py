@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from dialogue_predictor.backends.embedded import EmbeddedBackend, Limits
+from dialogue_predictor.backends.embedded import EmbeddedBackend
+from dialogue_predictor.backends.limits import Limits
 from support.echo_model import IDS, VOCABULARY, EchoModel, EchoState
 
 LIMITS = Limits(vocab_size=VOCABULARY, max_positions=256)

@@ -27,8 +27,6 @@ from dialogue_predictor.decoding.search import decode
 from dialogue_predictor.errors import BackendFailed, NotReady, Overloaded
 from dialogue_predictor.model.transformer import DialogueTransformer
 
-__all__ = ["EmbeddedBackend", "Limits", "embedded"]
-
 log = logging.getLogger(__name__)
 
 WARM_UP_TOKENS = 2

@@ -1,7 +1,13 @@
 """`python -m dialogue_predictor.bench.arrivals`: what continuous batching does for those who arrive while others decode.
 
-Requests arrive as a Poisson process at 80 % of what static batches get through when all are there at once. Both
-backends serve the same arrivals over the same engine, one after the other; a round is a seed. Prints JSON.
+Requests arrive as a Poisson process at 80 % of what a server with static batches gets through when all are there at once.
+It and the server with continuous batches answer the same arrivals over the same engine, one after the other; a round is
+a seed. Prints JSON.
+
+A static server decodes whoever is there, up to a full batch, and lets newcomers wait meanwhile. The usual one, to which
+Yu et al. compare iteration-level scheduling (Orca, OSDI 2022), answers a batch when its last reply is done, and finished
+rows are computed until then, as by Hugging Face's `generate`. With `--leaving` it is a stronger one: our own scheduler with
+nobody admitted while it decodes, whose replies are sent when they are done and whose rows leave the batch.
 """
 
 import argparse
@@ -11,16 +17,27 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dialogue_predictor.backends.base import GenerationRequest
-from dialogue_predictor.backends.embedded import EmbeddedBackend, Limits
+from dialogue_predictor.backends.embedded import EmbeddedBackend
 from dialogue_predictor.backends.engines.apart import apart
 from dialogue_predictor.backends.engines.cpu import CpuEngine
+from dialogue_predictor.backends.limits import Limits
 from dialogue_predictor.bench.work import Work
+from dialogue_predictor.decoding.beam import begin, done
 from dialogue_predictor.decoding.options import GenerationOptions, TokenIds
+from dialogue_predictor.decoding.outcome import Outcome
+from dialogue_predictor.decoding.reading import outcome_of
+from dialogue_predictor.decoding.rules import Rules
+from dialogue_predictor.decoding.search import padded
+from dialogue_predictor.decoding.turn import turn
 from dialogue_predictor.model.config import ModelConfig
 from dialogue_predictor.model.families.loading import load_hugging_face
 
@@ -59,8 +76,38 @@ async def replay(
     return await asyncio.gather(*(one(source, moment) for source, moment in zip(sources, moments, strict=True)))
 
 
+def replay_whole(
+    decode: Callable[[Sequence[Sequence[int]]], object], sources: Sequence[Sequence[int]], moments: Sequence[float]
+) -> list[float]:
+    """The same for a server whose batches are answered as a whole: `moments` in order, up to BATCH of those who have come
+    at a time."""
+    latencies: list[float] = []
+    began = time.perf_counter()
+    while (first := len(latencies)) < len(sources):
+        now = time.perf_counter() - began
+        here = sources[first : min(first + BATCH, bisect_right(moments, now))]
+        if here:
+            decode(here)
+            ended = time.perf_counter() - began
+            latencies += [ended - moment for moment in moments[first : first + len(here)]]
+        else:
+            time.sleep(max(0.0, moments[first] - now))
+    return latencies
+
+
+def decode_whole(engine: CpuEngine, sources: Sequence[Sequence[int]], ids: TokenIds) -> list[Outcome]:
+    """All replies at once; nobody's rows leave before the last one's are done."""
+    device = torch.device("cpu")
+    rules = Rules.of(OPTIONS, ids, device)
+    beams, state = begin([0] * len(sources), OPTIONS, ids, device), engine.encode(*padded(sources, ids.pad, device))
+    beams, state = turn(engine, state, beams, rules, first=True)
+    while not bool(done(beams, OPTIONS).all()):
+        beams, state = turn(engine, state, beams, rules)
+    return [outcome_of(beams, row, OPTIONS, ids.eos) for row in range(len(sources))]
+
+
 class Replays:
-    """One engine, and both backends over it."""
+    """One engine, and the servers over it."""
 
     def __init__(self, folder: Path, vocabulary: int, requests: int) -> None:
         def load() -> tuple[ModelConfig, CpuEngine]:
@@ -86,15 +133,21 @@ class Replays:
         finally:
             await backend.close()
 
-    async def rounds(self, seeds: Sequence[int]) -> dict[str, Any]:
+    def served_whole(self, moments: Sequence[float]) -> list[float]:
+        return apart(lambda: replay_whole(partial(decode_whole, self.engine, ids=self.ids), self.sources, moments))
+
+    async def rounds(self, seeds: Sequence[int], *, leaving: bool) -> dict[str, Any]:
+        async def static(moments: Sequence[float]) -> list[float]:
+            return await self.served(moments, continuous=False) if leaving else self.served_whole(moments)
+
         at_once = [0.0] * len(self.sources)
-        await self.served(at_once, continuous=False)  # warms up
-        rate = LOAD * len(self.sources) / max(await self.served(at_once, continuous=False))
+        await static(at_once)  # warms up
+        rate = LOAD * len(self.sources) / max(await static(at_once))
         found: dict[str, list[float]] = {"static": [], "continuous": []}
         for seed in seeds:
             moments = poisson(rate, len(self.sources), random.Random(seed))
-            for name, latencies in found.items():
-                latencies.append(p95(await self.served(moments, continuous=name == "continuous")))
+            found["static"].append(p95(await static(moments)))
+            found["continuous"].append(p95(await self.served(moments, continuous=True)))
         return {"rate": rate, **found}
 
 
@@ -104,9 +157,10 @@ def main() -> int:
     reading.add_argument("--vocabulary", type=int, required=True, help="words without padding")
     reading.add_argument("--requests", type=int, required=True, help="of a round")
     reading.add_argument("--rounds", type=int, required=True)
+    reading.add_argument("--leaving", action="store_true", help="replies leave static batches when they are done")
     asked = reading.parse_args()
     replays = Replays(asked.model, asked.vocabulary, asked.requests)
-    print(json.dumps(asyncio.run(replays.rounds(range(1, asked.rounds + 1)))))
+    print(json.dumps(asyncio.run(replays.rounds(range(1, asked.rounds + 1), leaving=asked.leaving))))
     return 0
 
 

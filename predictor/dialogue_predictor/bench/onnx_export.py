@@ -39,7 +39,7 @@ class Encoder(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         memory = self.model.encode(ids.long(), mask > 0)
-        return tuple(each for layer in self.model.model.decoder.layers for each in keys_values(layer, memory))
+        return tuple(each for layer in self.model.model.decoder.blocks for each in keys_values(layer, memory))
 
 
 class Step(nn.Module):
@@ -52,7 +52,7 @@ class Step(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor, *past: Tensor) -> tuple[Tensor, ...]:
         decoder = self.model.model.decoder
-        layers: list[Any] = list(decoder.layers)
+        layers: list[Any] = list(decoder.blocks)
         own, memory = past[: 2 * len(layers)], past[2 * len(layers) :]
         decoded = own[0].shape[2]
         states = decoder.placed(self.model.embed(ids.long()), self.positions[decoded : decoded + 1])

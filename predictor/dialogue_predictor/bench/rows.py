@@ -35,6 +35,9 @@ UNEVEN: Final = Row(title="fp32 ÷ CTranslate2 fp32, uneven lengths with live EO
 CONTINUOUS: Final = Row(
     title="continuous ÷ static batches, Poisson arrivals at 80 % load, P95 latency", floor=0.6, target=0.4, lower=True
 )
+LEAVING: Final = Row(
+    title="continuous ÷ static batches that replies leave when they are done, the same at 80 % of theirs"
+)
 GEMM_SHARE: Final = Row(title="share of the measured GEMM limit, fp32, batch 32", floor=50, target=65, unit=" %")
 GPU_STEP: Final = Row(title="GPU: a step, batch 32", floor=400, target=250, lower=True, unit=" µs")
 GPU_GRAPH: Final = Row(title="GPU: graph ÷ eager, batch 32", floor=2.5, target=3.5)
@@ -56,6 +59,7 @@ ROWS: Final = (
     HUGGING_FACE_INT8,
     UNEVEN,
     CONTINUOUS,
+    LEAVING,
     GEMM_SHARE,
     MEMORY,
     LOADING,

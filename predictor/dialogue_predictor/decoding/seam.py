@@ -26,13 +26,14 @@ class StepModel(Protocol[State]):
         """Source ids [B, S] and mask [B, S], true on real tokens → a state of one beam a source, nothing decoded."""
 
     def step(self, state: State, tokens: Tensor, /) -> tuple[Tensor, State]:
-        """The beams' latest tokens [B, K] → hidden [B, K, D] of the next ones; uses the old state up.
+        """The beams' latest tokens [B, K] → hidden [B, K, W] of the next ones, W being whatever `project` needs; uses the
+        old state up.
 
         A source may be stepped beyond its last position; what comes out then is not looked at.
         """
 
     def project(self, hidden: Tensor, /) -> Tensor:
-        """Hidden [R, D] → logits [R, V]; apart from `step`, so that a few rows at a time stay in a CPU's cache.
+        """Hidden [R, W] → logits or log p [R, V]; apart from `step`, so that a few rows at a time stay in a CPU's cache.
         The caller may write into what it gets."""
 
     def reorder(self, state: State, index: Tensor, /) -> State:

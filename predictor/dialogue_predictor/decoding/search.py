@@ -165,7 +165,7 @@ class Search(Generic[State]):
             return
         if busy and self._batch is not None:
             if self._worthwhile(len(busy), len(numbers)):
-                self._take(self._batch, busy, idle=0)
+                self._take(self._batch, compacted(busy), idle=0)
             beams, state = self._batch
             self._batch = join((beams, newcomers[0])), self._model.join((state, newcomers[1]))
             self._rows = self._rows + numbers
@@ -180,7 +180,7 @@ class Search(Generic[State]):
         if not busy:
             self._rows, self._batch = [], None
         elif self._batch is not None and self._worthwhile(len(busy)):
-            self._take(self._batch, busy, self._idle(len(busy)))
+            self._take(self._batch, compacted(busy), self._idle(len(busy)))
 
     def _busy(self) -> list[int]:
         return [row for row, source in enumerate(self._rows) if source in self._active]
@@ -226,6 +226,14 @@ def decode(
             if progress.outcome is not None:
                 outcomes[progress.source] = progress.outcome
     return [outcomes[number] for number in numbers]
+
+
+def compacted(rows: Sequence[int]) -> list[int]:
+    """The same rows in an order in which as many as can be stay where they are: those need no copying."""
+    places = range(len(rows))
+    staying = set(rows).intersection(places)
+    coming = iter(row for row in rows if row not in places)
+    return [place if place in staying else next(coming) for place in places]
 
 
 def padded(sources: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:

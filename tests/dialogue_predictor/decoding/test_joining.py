@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dialogue_predictor.decoding.options import GenerationOptions
 from dialogue_predictor.decoding.outcome import Outcome
-from dialogue_predictor.decoding.search import Search, decode
+from dialogue_predictor.decoding.search import Search, compacted, decode
 from dialogue_predictor.decoding.turn import turn
 from dialogue_predictor.model.incremental import DecoderState, IncrementalModel
 from support.tiny_models import random_options, random_sources, tiny_model, token_ids
@@ -208,3 +208,11 @@ def test_an_engine_may_take_its_turns_itself() -> None:
     ids = token_ids(model.config)
     assert decode(engine, sources, options, ids) == decode(IncrementalModel(model), sources, options, ids)
     assert engine.turns == 5, "all but the first turn"
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [([], []), ([0, 1, 2], [0, 1, 2]), ([1, 2], [2, 1]), ([0, 3, 5], [0, 3, 5]), ([2, 3, 7], [3, 7, 2]), ([9], [9])],
+)
+def test_rows_that_stay_keep_their_places_as_far_as_can_be(rows: list[int], expected: list[int]) -> None:
+    assert compacted(rows) == expected

@@ -82,7 +82,9 @@ def turn_bytes(weights: CudaWeights, options: GenerationOptions, *, sources: int
     embedding = weights.model.model.shared.weight
     read = [embedding, *(values for layer in weights.layers for values in layer.parameters())]
     slots = source_tokens + beams * options.max_new_tokens // 2
-    keys_values = sources * slots * len(weights.layers) * 2 * config.d_model * embedding.element_size()
+    keys_values = (
+        sources * slots * len(weights.layers) * 2 * config.heads * config.head_width * embedding.element_size()
+    )
     logits = sources * beams * config.vocab_size * torch.float32.itemsize
     return sum(values.nbytes for values in read) + keys_values + logits
 

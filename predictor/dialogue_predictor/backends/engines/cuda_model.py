@@ -16,6 +16,7 @@ from dialogue_predictor.backends.engines.cuda_state import (
     BARRED,
     LEAST_SLOTS,
     LEAST_SOURCE,
+    NO_TOKEN,
     CudaState,
     bucket,
     joined,
@@ -23,6 +24,7 @@ from dialogue_predictor.backends.engines.cuda_state import (
     widened,
 )
 from dialogue_predictor.backends.engines.cuda_weights import CudaWeights, DecoderLayer
+from dialogue_predictor.model.copying import CopyHead, mixture, packed, unpacked
 
 ATTENTION = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]  # the one that takes masks, and what a CPU has
 
@@ -37,6 +39,10 @@ class CudaModel:
     def device(self) -> torch.device:
         return self.weights.device
 
+    @property
+    def copy(self) -> CopyHead | None:
+        return self.weights.model.model.copy
+
     @torch.inference_mode()
     def encode(self, source: Tensor, source_mask: Tensor) -> CudaState:
         """Source ids [B, S] and mask [B, S] → a state of one beam a source that has decoded nothing.
@@ -44,16 +50,19 @@ class CudaModel:
         Raises ValueError when the source exceeds the model's positions.
         """
         source, mask = source.to(self.device), source_mask.to(self.device)
-        memory = self.weights.memory(self.weights.model.encode(source, mask))
+        encoded = self.weights.model.encode(source, mask)
+        memory = self.weights.memory(encoded)
         sources, length = source.shape
         heads, width = self.weights.heads
-        layers = len(self.weights.layers)
+        layers, memories = len(self.weights.layers), self.weights.memories
         counters = torch.zeros(sources, dtype=torch.int64, device=self.device)
         state = CudaState(
-            memory=memory.view(sources, length, layers, 2, heads, width),
+            memory=memory.view(sources, length, memories, 2, heads, width),
             memory_mask=memory.new_zeros(sources, 1, 1, length).masked_fill_(~mask[:, None, None], BARRED),
             cache=memory.new_zeros(sources, LEAST_SLOTS, layers, 2, heads, width),
             ancestry=memory.new_full((sources, 1, LEAST_SLOTS), BARRED),
+            copied=None if self.copy is None else self.copy.k_proj(encoded),
+            source=source.masked_fill(~mask, NO_TOKEN),
             lengths=counters,
             used=counters.clone(),
             reach=0,
@@ -62,7 +71,10 @@ class CudaModel:
 
     @torch.inference_mode()
     def step(self, state: CudaState, tokens: Tensor) -> tuple[Tensor, CudaState]:
-        """The beams' latest tokens [B, K] → hidden [B, K, D] of the next ones. Positions past the last stay the last."""
+        """The beams' latest tokens [B, K] → hidden [B, K, D] of the next ones, wider with a copy head (`packed`).
+
+        Positions past the last stay the last.
+        """
         sources, beams = tokens.shape
         state = state.with_slots(state.reach + beams)
         places = state.places(beams)
@@ -76,11 +88,23 @@ class CudaModel:
                 hidden = self._layer(layer, hidden, state, number, rows)
         state.lengths.add_(1)
         state.used.add_(beams)
-        return decoder.layer_norm(hidden), replace(state, reach=state.reach + beams)
+        hidden = decoder.layer_norm(hidden)
+        if self.copy is not None and state.copied is not None:
+            gate, attention = self.copy(hidden, state.copied, state.source != NO_TOKEN)
+            hidden = packed(hidden, gate, attention, state.source)
+        return hidden, replace(state, reach=state.reach + beams)
 
     @torch.inference_mode()
     def project(self, hidden: Tensor) -> Tensor:
-        """Hidden [R, D] → logits [R, V], in fp32 or better."""
+        """What `step` gave, [R, …] → logits [R, V], or log p with a copy head; in fp32 or better."""
+        if self.copy is None:
+            return self._logits(hidden)
+        weight = self.weights.model.model.shared.weight
+        states, gate, attention, tokens = unpacked(hidden, weight.shape[1])
+        return mixture(self._logits(states.to(weight.dtype)), gate, attention, tokens)
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        """States [R, D] → the generator's logits [R, V]."""
         weight = self.weights.model.model.shared.weight
         if hidden.dtype != torch.bfloat16:
             logits = functional.linear(hidden, weight)
@@ -105,7 +129,10 @@ class CudaModel:
     def _layer(self, layer: DecoderLayer, states: Tensor, past: CudaState, number: int, rows: Tensor) -> Tensor:
         """One decoder layer over the beams' newest positions [B, K, D], written to the `rows` [B K] of the cache."""
         block, heads = layer.layer, self.weights.heads
-        cache, memory = past.cache[:, :, number], past.memory[:, :, number]  # [B, N or S, 2, H, W]
+        cache, memory = (
+            past.cache[:, :, number],
+            past.memory[:, :, number % self.weights.memories],
+        )  # [B, N or S, 2, H, W]
 
         def attend_past(x: Tensor) -> Tensor:
             own = layer.queries_keys_values(x).unflatten(2, (3, *heads))  # [B, K, 3, H, W]

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 LEAST_SOURCE = 16  # the fused attention reads masks in pieces of 16, and copies those that do not fill them
 LEAST_SLOTS = 64
+NO_TOKEN = -1
 
 BARRED = float("-inf")
 
@@ -22,16 +23,18 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True)
 class CudaState:
-    """B sources of K beams. L decoder layers, H heads of width W, S source positions, N slots of the cache.
+    """B sources of K beams. L decoder layers, M of them different, H heads of width W, S source positions, N slots of the cache.
 
     A step writes its beams' keys and values into the next free slots of their source and its successor shares the
     buffers: of a state's successors only the latest may be used.
     """
 
-    memory: Tensor  # [B, S, L, 2, H, W], what beams attend to in their source, shared by them
+    memory: Tensor  # [B, S, M, 2, H, W], what beams attend to in their source, shared by them
     memory_mask: Tensor  # [B, 1, 1, S], 0 where there is a token, else -inf
     cache: Tensor  # [B, N, L, 2, H, W], what beams attend to in their past
     ancestry: Tensor  # [B, K, N], 0 where the beam descends from the slot, else -inf
+    copied: Tensor | None  # [B, S, D], the keys of a copy head
+    source: Tensor  # [B, S], ids, NO_TOKEN on padding
     lengths: Tensor  # [B], tokens decoded
     used: Tensor  # [B], slots written
     reach: int  # no source has used more slots; known without asking the accelerator
@@ -62,6 +65,8 @@ def widened(state: CudaState, source: int, slots: int) -> CudaState:
             state,
             memory=functional.pad(state.memory, (0, 0) * 4 + (0, more_source)),
             memory_mask=functional.pad(state.memory_mask, (0, more_source), value=BARRED),
+            copied=None if state.copied is None else functional.pad(state.copied, (0, 0, 0, more_source)),
+            source=functional.pad(state.source, (0, more_source), value=NO_TOKEN),
         )
     if more_slots > 0:
         state = replace(
@@ -77,11 +82,14 @@ def joined(states: Sequence[CudaState]) -> CudaState:
     source = max(state.memory.shape[1] for state in states)
     slots = max(state.slots for state in states)
     wide = [widened(state, source, slots) for state in states]
+    copied = [state.copied for state in wide if state.copied is not None]
     return CudaState(
         memory=torch.cat([state.memory for state in wide]),
         memory_mask=torch.cat([state.memory_mask for state in wide]),
         cache=torch.cat([state.cache for state in wide]),
         ancestry=torch.cat([state.ancestry for state in wide]),
+        copied=torch.cat(copied) if copied else None,
+        source=torch.cat([state.source for state in wide]),
         lengths=torch.cat([state.lengths for state in wide]),
         used=torch.cat([state.used for state in wide]),
         reach=max(state.reach for state in wide),

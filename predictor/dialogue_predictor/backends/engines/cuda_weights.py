@@ -18,7 +18,7 @@ class DecoderLayer:
     """A layer and the joint projection to queries, keys and values of its self-attention."""
 
     layer: Layer
-    queries_keys_values: nn.Linear  # [D] → [3 D]
+    queries_keys_values: nn.Linear  # [D] → [3 H W]
 
     def parameters(self) -> list[nn.Parameter]:
         return [*self.layer.parameters(), *self.queries_keys_values.parameters()]
@@ -29,8 +29,8 @@ class CudaWeights:
     """A model on a device. `model` holds all that is not fused; its embedding has the vocabulary's padding too."""
 
     model: DialogueTransformer
-    layers: tuple[DecoderLayer, ...]
-    memory: nn.Linear  # [D] → [L, 2, D]: the keys and values of every layer's cross-attention
+    layers: tuple[DecoderLayer, ...]  # one with shared parameters several times
+    memory: nn.Linear  # [D] → [M, 2, H W]: the keys and values of the cross-attention of the M layers that differ
     vocabulary: int
     logits_bias: Tensor | None  # [V] in full precision; None where it is zero, as in most models
 
@@ -43,6 +43,12 @@ class CudaWeights:
         """How many heads, and how wide."""
         return self.model.config.heads, self.model.config.head_width
 
+    @property
+    def memories(self) -> int:
+        """How many layers differ."""
+        heads, width = self.heads
+        return self.memory.out_features // (2 * heads * width)
+
 
 @torch.no_grad()
 def packed(model: DialogueTransformer, device: torch.device, precision: torch.dtype) -> CudaWeights:
@@ -52,15 +58,19 @@ def packed(model: DialogueTransformer, device: torch.device, precision: torch.dt
     vocabulary = model.config.vocab_size
     padding = -vocabulary % ALIGNED
     model.model.shared.weight = nn.Parameter(functional.pad(model.model.shared.weight, (0, 0, 0, padding)))
-    layers = model.model.decoder.blocks
+    blocks = model.model.decoder.blocks
+    layers = list(dict.fromkeys(blocks))
     memory = fused([part for layer in layers for part in (layer.encoder_attn.k_proj, layer.encoder_attn.v_proj)])
-    own = [fused([layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj]) for layer in layers]
+    own = {
+        layer: DecoderLayer(layer, fused([layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj]))
+        for layer in layers
+    }
     for layer in layers:
         del layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj
         del layer.encoder_attn.k_proj, layer.encoder_attn.v_proj
     return CudaWeights(
         model=model.requires_grad_(False),
-        layers=tuple(DecoderLayer(layer, linear) for layer, linear in zip(layers, own, strict=True)),
+        layers=tuple(own[layer] for layer in blocks),
         memory=memory,
         vocabulary=vocabulary,
         logits_bias=bias if bool(bias.any()) else None,

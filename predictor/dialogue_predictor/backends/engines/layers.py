@@ -23,7 +23,7 @@ IN_PLACE: dict[Activation, Callable[[Tensor], Tensor]] = {
 FEED_FORWARD_ROWS = 128  # the inside of a feed-forward layer is four times as wide: blocks of it stay in the cache
 
 KeysValues = tuple[Tensor, Tensor]
-"""Keys [B, H, D/H, slots] and values [B, H, slots, D/H]."""
+"""Keys [B, H, W, slots] and values [B, H, slots, W], W a head's width."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Block:
     """What both kinds of layers share: self-attention's products, the feed-forward pair, residuals around norms."""
 
     def __init__(self, layer: Layer, activation: Activation, pack: Packer) -> None:
-        self.heads = layer.self_attn.heads
+        self.heads, self.head_width = layer.self_attn.heads, layer.self_attn.head_width
         self.pre_norm = layer.pre_norm
         attention = layer.self_attn
         self.qkv = pack.scaled(attention.q_proj, attention.k_proj, attention.v_proj, factor=query_scale(attention))
@@ -75,9 +75,7 @@ class EncoderLayer(Block):
             qkv = self.qkv(rows)
             if padding:
                 qkv = padding.spread(qkv)
-            queries, keys, values = qkv.view(batch, -1, 3, self.heads, qkv.shape[1] // 3 // self.heads).permute(
-                2, 0, 3, 1, 4
-            )
+            queries, keys, values = qkv.view(batch, -1, 3, self.heads, self.head_width).permute(2, 0, 3, 1, 4)
             bias = padding.bias[:, None, None] if padding else None
             seen = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=1.0)
             merged = seen.transpose(1, 2).flatten(2).flatten(0, 1)  # [B S, D]
@@ -112,7 +110,7 @@ class DecoderLayer(Block):
         batch, heads = len(rows) // beams, self.heads
 
         def attend_past(rows: Tensor) -> Tensor:
-            qkv = self.qkv(rows).view(batch, beams, 3, heads, -1)
+            qkv = self.qkv(rows).view(batch, beams, 3, heads, self.head_width)
             keys, values = cache
             keys[:, :, new] = qkv[:, :, 1].transpose(1, 2)
             values[:, :, new] = qkv[:, :, 2].transpose(1, 2)
@@ -120,7 +118,7 @@ class DecoderLayer(Block):
             return self.out(attend(qkv[:, :, 0], past, past_bias))
 
         def attend_memory(rows: Tensor) -> Tensor:
-            queries = self.memory_queries(rows).view(batch, beams, heads, -1)
+            queries = self.memory_queries(rows).view(batch, beams, heads, self.head_width)
             return self.memory_out(attend(queries, memory, memory_bias))
 
         rows = self.around(self.norm, rows, attend_past)
@@ -129,7 +127,7 @@ class DecoderLayer(Block):
 
 
 def attend(queries: Tensor, keys_values: KeysValues, bias: Tensor | None) -> Tensor:
-    """Queries [B, K, H, D/H], already scaled, over keys and values, with bias [B H, K or 1, S] → rows [B K, D].
+    """Queries [B, K, H, W], already scaled, over keys and values, with bias [B H, K or 1, S] → rows [B K, D].
 
     Two batched products: for a few queries a head this is faster than torch's fused attention.
     """
@@ -137,10 +135,10 @@ def attend(queries: Tensor, keys_values: KeysValues, bias: Tensor | None) -> Ten
     keys, values = (part.flatten(0, 1) for part in keys_values)
     rows = queries.transpose(1, 2).reshape(batch * heads, beams, width)
     scores = torch.bmm(rows, keys) if bias is None else torch.baddbmm(bias, rows, keys)
-    seen = torch.bmm(scores.softmax(dim=-1), values)  # [B H, K, D/H]
+    seen = torch.bmm(scores.softmax(dim=-1), values)  # [B H, K, W]
     return seen.view(batch, heads, beams, width).transpose(1, 2).reshape(batch * beams, heads * width)
 
 
 def query_scale(attention: Attention) -> float:
-    """Attention's 1 / sqrt(D/H), put into the weights so that no step computes it."""
-    return float((attention.q_proj.out_features // attention.heads) ** -0.5)
+    """Attention's 1 / sqrt(W), W a head's width, put into the weights so that no step computes it."""
+    return float(attention.head_width**-0.5)

@@ -1,5 +1,6 @@
 """The CPU engine against the readable one: the same numbers, whatever the batch, the padding, and who came when."""
 
+import copy
 import random
 from typing import Any
 
@@ -7,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dialogue_predictor.backends.engines.cpu import CpuEngine, CpuState
+from dialogue_predictor.backends.engines.cpu import CpuEngine
+from dialogue_predictor.backends.engines.cpu_state import CpuState
 from dialogue_predictor.backends.engines.linear import Precision
 from dialogue_predictor.decoding.options import GenerationOptions
 from dialogue_predictor.decoding.outcome import Outcome
@@ -19,6 +21,9 @@ SHAPES: dict[str, dict[str, Any]] = {
     "mBART": {"pre_norm": True, "activation": "gelu"},
     "BART": {"pre_norm": False, "activation": "relu", "scale_embedding": False},
     "Marian": {"pre_norm": False, "activation": "swish", "positions": "sinusoidal", "layernorm_embedding": False},
+    "copying": {"copy": True},
+    "shared layers": {"shared_layers": True, "encoder_layers": 3, "decoder_layers": 3},
+    "lost heads": {"heads": 3, "head_size": 6, "copy": True},
 }
 TOLERANCE: dict[Precision, float] = {"fp32": 1e-4, "bf16": 0.3, "int8": 0.3}
 """How far a log-probability may be off in these tiny models, whose logits spread over some tens."""
@@ -75,9 +80,48 @@ def test_replies_are_those_of_the_readable_model(shape: str) -> None:
     assert same >= 0.97 * cases  # rounding decides near ties
 
 
-def test_sources_that_join_say_what_they_say_alone() -> None:
+@torch.inference_mode()
+def test_what_is_copied_is_what_teacher_forcing_copies() -> None:
+    """Also tokens that the source has several times, the token that pads, and sources of other lengths that come later."""
+    model = tiny_model(5, spread=6.0, copy=True)
+    engine = CpuEngine(model)
+    batches = [[[5, 6, 5, 5, 0, 6], [0, 7]], [[8] * 9, [9, 0, 9]], [[10]]]
+    targets = [[2, 5, 6, 7], [2, 8, 0, 9], [2, 9, 9, 0], [2, 0, 8, 8], [2, 10, 10, 3]]
+    states = [engine.encode(*padded(batch, 0, torch.device("cpu"))) for batch in batches]
+    state = engine.join(states)
+    sources = [source for batch in batches for source in batch]
+    for step in range(4):
+        hidden, state = engine.step(state, torch.tensor([target[step : step + 1] for target in targets]))
+        found = engine.project(hidden[:, 0])[:, :60]
+        for row, (source, target) in enumerate(zip(sources, targets, strict=True)):
+            taught = model(*padded([source], 0, torch.device("cpu")), torch.tensor([target[: step + 1]]))[0, -1]
+            torch.testing.assert_close(found[row], taught, atol=1e-4, rtol=1e-4)
+        assert torch.allclose(found.exp().sum(dim=1), torch.ones(len(sources)))
+        if step == 1:
+            kept = torch.tensor([[4], [1], [2], [3]])
+            sources, targets = ([rows[row] for row in (4, 1, 2, 3)] for rows in (sources, targets))
+            state = engine.reorder(state, kept)
+
+
+def test_a_model_without_a_copy_head_carries_nothing_for_one() -> None:
+    engine = CpuEngine(tiny_model(1))
+    state = engine.encode(*padded([[5, 6]], 0, torch.device("cpu")))
+    hidden, _ = engine.step(state, torch.tensor([[2]]))
+    assert state.pointable is None
+    assert hidden.shape == (1, 1, 32)
+
+
+def test_shared_layers_are_packed_once_and_remember_the_source_once() -> None:
+    engine = CpuEngine(tiny_model(1, shared_layers=True, decoder_layers=3), release=True)
+    state = engine.encode(*padded([[5, 6]], 0, torch.device("cpu")))
+    assert (len(state.memory.keys), len(state.past.keys)) == (1, 3)
+    assert len({id(layer) for layer in engine._decoder}) == 1
+
+
+@pytest.mark.parametrize("copying", [False, True])
+def test_sources_that_join_say_what_they_say_alone(copying: bool) -> None:
     dice = random.Random(5)
-    model = tiny_model(4, eos_bias=1.0)
+    model = tiny_model(4, eos_bias=1.0, copy=copying)
     engine, ids = CpuEngine(model), token_ids(model.config)
     options = GenerationOptions(num_beams=3, max_new_tokens=40, no_repeat_ngram=0)
     sources = random_sources(dice, 12)
@@ -127,7 +171,7 @@ def test_nothing_behind_the_written_slots_is_looked_at() -> None:
     source, mask = padded([[5, 6], [7, 8, 9]], 0, torch.device("cpu"))
 
     def spoilt(state: CpuState) -> CpuState:
-        for cached in (state.keys, state.values):
+        for cached in (state.past.keys, state.past.values):
             cached[:, :, :, state.slots :] = float("nan")
         return state
 
@@ -141,11 +185,12 @@ def test_nothing_behind_the_written_slots_is_looked_at() -> None:
     assert joined.lengths.tolist() == [4, 4, 2]
 
 
+@pytest.mark.parametrize("copying", [False, True])
 @pytest.mark.parametrize("newcomer", [[5], [5, 6, 7, 8], list(range(10, 22))])
 @torch.inference_mode()
-def test_a_newcomer_in_anothers_place_finds_nothing_of_it(newcomer: list[int]) -> None:
+def test_a_newcomer_in_anothers_place_finds_nothing_of_it(newcomer: list[int], copying: bool) -> None:
     """Shorter, as long, and longer than the sources there; what was there may have been no number at all."""
-    engine = CpuEngine(tiny_model(2))
+    engine = CpuEngine(tiny_model(2, copy=copying))
 
     def encoded(*sources: list[int]) -> CpuState:
         state = engine.encode(*padded(sources, 0, torch.device("cpu")))
@@ -158,17 +203,20 @@ def test_a_newcomer_in_anothers_place_finds_nothing_of_it(newcomer: list[int]) -
     state = encoded([5, 6], [7, 8, 9, 10], [11])
     for _ in range(3):
         _, state = said(state, 3)
-    for cached in (state.memory_keys, state.memory_values, state.keys, state.values):
+    others = copy.deepcopy(state)
+    others = engine.reorder(others, torch.tensor([[0, 1, 2], [6, 7, 8]]))
+    for cached in (state.memory.keys, state.memory.values, state.past.keys, state.past.values):
         cached[:, 1] = float("nan")
-    alone, others = encoded(newcomer), engine.reorder(state, torch.tensor([[0, 1, 2], [6, 7, 8]]))
+    alone = encoded(newcomer)
     state = engine.seat(state, torch.tensor([1]), encoded(newcomer))
     tokens = torch.tensor([[4, 5, 6], [20, 21, 22], [7, 8, 9]])
     for _ in range(3):
         hidden, state = engine.step(state, tokens)
         own, alone = engine.step(alone, tokens[1:2])
         rest, others = engine.step(others, tokens[[0, 2]])
-        torch.testing.assert_close(hidden[1:2], own, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(hidden[[0, 2]], rest, atol=1e-5, rtol=1e-5)
+        for found, expected in ((hidden[1:2], own), (hidden[[0, 2]], rest)):
+            scores, wanted = (engine.project(each.flatten(0, 1))[:, :60] for each in (found, expected))
+            torch.testing.assert_close(scores, wanted, atol=1e-4, rtol=1e-4)
     assert state.lengths.tolist() == [6, 3, 6]
 
 

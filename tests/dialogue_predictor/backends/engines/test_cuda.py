@@ -18,6 +18,8 @@ FAMILIES: list[dict[str, Any]] = [
     {},
     {"pre_norm": False, "layernorm_embedding": False, "activation": "relu", "scale_embedding": False},
     {"positions": "sinusoidal", "activation": "swish", "vocab_size": 128},
+    {"copy": True},
+    {"copy": True, "shared_layers": True, "heads": 3, "head_size": 6},
 ]
 
 

@@ -63,7 +63,7 @@ def on_gpu(value: Any) -> Any:
 
 @pytest.mark.parametrize("case", range(len(OPTIONS)))
 def test_a_turn_can_be_captured(case: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = tiny_model(vocab_size=200, d_model=64)
+    model = tiny_model(vocab_size=200, d_model=64, copy=case % 2 == 0)
     options = random_options(random.Random(case), **({"max_new_tokens": 12} | OPTIONS[case]))
     ids = token_ids(model.config)
     weights, rules = packed(model, CPU, torch.bfloat16), Rules.of(options, ids, CPU)
