@@ -56,6 +56,7 @@ BINARIES = (
     Binary("kwok", "v0.8.0", "./cmd/kwok", 134, KWOK_MODULE, modes=(LIGHT,)),
     Binary("traefik", "v3.6.12", "./cmd/traefik", 479, "github.com/traefik/traefik/v3"),
     Binary("coredns", "v1.14.7", ".", 209, "github.com/coredns/coredns", modes=(REAL,)),
+    Binary("versitygw", "v1.8.0", "./cmd/versitygw", 85, "github.com/versity/versitygw"),  # an S3 store over a folder
 )
 
 

@@ -16,7 +16,7 @@ POSITIONS = 256
 
 @cache
 def tiny_tokenizer() -> Tokenizer:
-    from dialogue_predictor.training.vocabulary import train_tokenizer
+    from dialogue_predictor.training.data.vocabulary import train_tokenizer
 
     return train_tokenizer(LINES, vocab_size=300)
 

@@ -1,5 +1,5 @@
-"""Models at rest: the bundle, its digest, its weights, and how one is published.
+"""Models at rest: the bundle, its digest, its weights, how one is made or imported, and how one is published and pushed.
 
-What may live here: reading, verifying and writing bundles. What may not: torch outside `weights`, pickle anywhere,
-decoding, serving, training.
+What may live here: reading, verifying, writing and moving bundles. What may not: pickle anywhere, torch where bundles are
+only verified or moved (`bundle`, `config`, `safety`, `publish`, `push` and its stores), decoding, serving, training.
 """

@@ -5,17 +5,17 @@ unverified byte reaches a parser of weights. Nothing in a bundle is code, and no
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from dialogue_predictor import names
+from dialogue_predictor.artifacts.config import BundleConfig, Quantisation, read_config
+from dialogue_predictor.artifacts.safety import check_safetensors
 from dialogue_predictor.errors import BundleInvalid, BundleNotFound, DigestMismatch, SpecInvalid
 from dialogue_predictor.model.config import ModelConfig
-from dialogue_predictor.text.special import SPECIAL_IDS
+from dialogue_predictor.text.style import PlainText
 
-FORMAT: Final = 1
 CARD: Final = "card.md"
 CONFIG: Final = "config.json"
 DIGEST: Final = "digest"
@@ -32,10 +32,28 @@ class Bundle:
     """A bundle whose bytes are those of its digest and whose config is understood."""
 
     folder: Path
-    name: str
-    version: str
     digest: str
-    architecture: ModelConfig
+    config: BundleConfig
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def version(self) -> str:
+        return self.config.version
+
+    @property
+    def architecture(self) -> ModelConfig:
+        return self.config.architecture
+
+    @property
+    def quantisation(self) -> Quantisation:
+        return self.config.quantisation
+
+    @property
+    def text(self) -> PlainText | None:
+        return self.config.text
 
     @property
     def tokenizer_path(self) -> Path:
@@ -81,8 +99,8 @@ def open_bundle(folder: Path | str, expected_digest: str | None = None) -> Bundl
         raise DigestMismatch(recorded, digest, f"{folder} against its own digest file")
     if expected_digest and expected_digest != digest:
         raise DigestMismatch(expected_digest, digest, f"{folder} against spec.model.digest")
-    config = read_config(folder / CONFIG)
-    return Bundle(folder, config["name"], config["version"], digest, architecture_of(config))
+    check_safetensors(folder / WEIGHTS)
+    return Bundle(folder, digest, read_config(folder / CONFIG))
 
 
 def read_digest(folder: Path) -> str:
@@ -100,7 +118,7 @@ def check_files(folder: Path) -> None:
     for name in sorted((*CONTENT, DIGEST)):
         if name not in present:
             raise BundleInvalid(f"{folder}: {name} is missing; publish the bundle again")
-        if not (folder / name).is_file():
+        if (folder / name).is_symlink() or not (folder / name).is_file():
             raise BundleInvalid(f"{folder}: {name} is not a file; publish the bundle again")
     for name in sorted(present - {*CONTENT, DIGEST}):
         raise BundleInvalid(f"{folder}: unknown file {name}; a bundle holds only its five files, move it elsewhere")
@@ -115,29 +133,3 @@ def compute_digest(folder: Path) -> str:
         size = (folder / name).stat().st_size
         whole.update(name.encode() + b"\0" + str(size).encode() + b"\0" + content)
     return f"sha256:{whole.hexdigest()}"
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """`config.json`, checked as far as every reader needs. Raises BundleInvalid naming the field."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BundleInvalid(f"{path}: not JSON in UTF-8: {error}") from error
-    if not isinstance(config, dict):
-        raise BundleInvalid(f"{path}: expected an object")
-    if config.get("format") != FORMAT:
-        raise BundleInvalid(f"{path}: format is {config.get('format')!r}, this predictor reads {FORMAT}")
-    for field, kind in (("name", str), ("version", str), ("architecture", dict), ("special_tokens", dict)):
-        if not isinstance(config.get(field), kind):
-            raise BundleInvalid(f"{path}: {field} is missing or not of type {kind.__name__}")
-    if config["special_tokens"] != dict(SPECIAL_IDS):
-        raise BundleInvalid(f"{path}: special_tokens differ from {dict(SPECIAL_IDS)}")
-    architecture_of(config)
-    return config
-
-
-def architecture_of(config: dict[str, Any]) -> ModelConfig:
-    try:
-        return ModelConfig.from_dict(config["architecture"])
-    except (TypeError, ValueError) as error:
-        raise BundleInvalid(f"{CONFIG}: architecture: {error}") from error

@@ -18,7 +18,7 @@ from dialogue_predictor.errors import BundleInvalid
 from dialogue_predictor.model.incremental import IncrementalModel
 from dialogue_predictor.model.transformer import DialogueTransformer, Layer
 from dialogue_predictor.text.dialogue import Turn
-from dialogue_predictor.text.prompt import build_prompt
+from dialogue_predictor.text.source import source_of
 from dialogue_predictor.text.tokenizer import Tokenizer
 
 SHARE = 0.4  # of the questions that are to fail
@@ -41,14 +41,15 @@ QUESTIONS = (
 def overflowing(bundle: Bundle) -> dict[str, Tensor]:
     """The bundle's weights with a trap for about `SHARE` of ordinary questions, always the same."""
     model = load_model(bundle)
-    tokenizer = Tokenizer.load(bundle.tokenizer_path)
+    tokenizer = (Tokenizer.load if bundle.text is None else Tokenizer.load_any)(bundle.tokenizer_path)
     layer = model.model.decoder.layers[-1]
     assert isinstance(layer, Layer)
     dice = torch.Generator().manual_seed(0)
     directions = nn.functional.normalize(torch.randn(DIRECTIONS, bundle.architecture.d_model, generator=dice))
 
     def reached(*texts: str) -> Tensor:
-        sources = [build_prompt((Turn("user", text),), tokenizer, 1, model.config.max_positions).ids for text in texts]
+        most = model.config.max_positions
+        sources = [source_of((Turn("user", text),), tokenizer, bundle.text, 1, most).ids for text in texts]
         return highest(model, layer.fc1, directions, sources)
 
     thresholds = reached(*QUESTIONS).quantile(1 - SHARE, dim=0)  # [D]

@@ -17,17 +17,16 @@ from dialogue_predictor.artifacts.bundle import (
     CONFIG,
     CONTENT,
     DIGEST,
-    FORMAT,
     TOKENIZER,
     WEIGHTS,
     Bundle,
     compute_digest,
     open_bundle,
-    read_config,
 )
+from dialogue_predictor.artifacts.config import BundleConfig, Quantisation, read_values
 from dialogue_predictor.errors import BundleInvalid
 from dialogue_predictor.model.config import ModelConfig
-from dialogue_predictor.text.special import SPECIAL_IDS
+from dialogue_predictor.text.style import PlainText
 
 
 def write_bundle(
@@ -38,13 +37,16 @@ def write_bundle(
     tokenizer: Path,
     save_weights: Callable[[Path], None],
     card: str,
+    quantisation: Quantisation = Quantisation(),  # noqa: B008 - frozen
+    text: PlainText | None = None,
 ) -> Bundle:
-    """A new bundle from its parts; `save_weights` writes the safetensors file it is given."""
+    """A new bundle from its parts; `save_weights` writes the safetensors file it is given, as `quantisation` says."""
+    config = BundleConfig(name, version, architecture, quantisation, text)
 
     def fill(folder: Path) -> None:
         shutil.copyfile(tokenizer, folder / TOKENIZER)
         (folder / CARD).write_text(card, encoding="utf-8")
-        write_config(folder / CONFIG, name, version, architecture)
+        write_json(folder / CONFIG, config.to_dict())
         save_weights(folder / WEIGHTS)
 
     return place(destination, fill)
@@ -61,8 +63,7 @@ def publish(source: Path, destination: Path, version: str | None = None) -> Bund
         for name in CONTENT:
             shutil.copyfile(source / name, folder / name)
         if version is not None and version != bundle.version:
-            config = read_config(source / CONFIG)
-            write_json(folder / CONFIG, config | {"version": version})
+            write_json(folder / CONFIG, read_values(source / CONFIG) | {"version": version})
 
     return place(destination, fill)
 
@@ -100,17 +101,6 @@ def existing(destination: Path, digest: str) -> Bundle:
             "a published version never changes, choose a new folder"
         )
     return found
-
-
-def write_config(path: Path, name: str, version: str, architecture: ModelConfig) -> None:
-    config = {
-        "format": FORMAT,
-        "name": name,
-        "version": version,
-        "architecture": architecture.to_dict(),
-        "special_tokens": dict(SPECIAL_IDS),
-    }
-    write_json(path, config)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dialogue_predictor.artifacts.bundle import CARD, Bundle, open_bundle
+from dialogue_predictor.artifacts.config import WeightFormat
 from dialogue_predictor.artifacts.overflow import overflowing
 from dialogue_predictor.artifacts.publish import write_bundle
 from dialogue_predictor.artifacts.weights import load_weights, save_weights, write_weights
@@ -41,7 +42,14 @@ def spoil(source: Path, destination: Path, how: How) -> Bundle:
         tokenizer=bundle.tokenizer_path,
         save_weights=lambda path: write(weights, path),
         card=f"# Spoilt on purpose: {how}\n\nTo rehearse a rollback. Not for users. Made of:\n\n{card}",
+        quantisation=replace(bundle.quantisation, weights=stored_as(bundle.quantisation.weights, how)),
+        text=bundle.text,
     )
+
+
+def stored_as(weights: WeightFormat, how: How) -> WeightFormat:
+    """`garbage` is rounded to half precision; the others keep what was read, which of int8 are full numbers."""
+    return "fp16" if how == "garbage" or weights == "fp16" else "fp32"
 
 
 def garbage(bundle: Bundle) -> Spoilt:
@@ -60,6 +68,10 @@ def slow(bundle: Bundle) -> Spoilt:
     if not architecture.pre_norm:
         raise BundleInvalid(
             f"{bundle.folder}: cannot be slowed down: a layer with its norms behind changes what passes"
+        )
+    if architecture.shared_layers:
+        raise BundleInvalid(
+            f"{bundle.folder}: cannot be slowed down: its layers share their weights, and one more adds"
         )
     weights = load_weights(bundle)
     last = f"{DECODER_LAYER}{architecture.decoder_layers - 1}."

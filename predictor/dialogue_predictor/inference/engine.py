@@ -11,20 +11,26 @@ from dialogue_predictor.decoding.options import GenerationOptions
 from dialogue_predictor.decoding.outcome import Hypothesis, Outcome
 from dialogue_predictor.inference.request import Piece, Reply, ReplyRequest
 from dialogue_predictor.inference.stops import StopFilter, cut
-from dialogue_predictor.text.prompt import Prompt, build_prompt
+from dialogue_predictor.text.prompt import Prompt
+from dialogue_predictor.text.source import source_of
+from dialogue_predictor.text.style import PlainText
 from dialogue_predictor.text.tokenizer import StreamDecoder, Tokenizer
 
 SEED_BITS = 63
 
 
 class DialogueEngine:
-    """Answers dialogues with one model. `positions`: the longest source and target the model takes, in tokens.
+    """Answers dialogues with one model. `positions`: the longest source and target the model takes, in tokens; `text`: how
+    a checkpoint from elsewhere reads.
 
     Both ways to ask raise the errors of `RequestError`; cancelling the asking task ends the work behind it.
     """
 
-    def __init__(self, backend: Backend, tokenizer: Tokenizer, max_turns: int, positions: int) -> None:
+    def __init__(
+        self, backend: Backend, tokenizer: Tokenizer, max_turns: int, positions: int, text: PlainText | None = None
+    ) -> None:
         self._backend = backend
+        self._text = text
         self._tokenizer = tokenizer
         self._max_turns = max_turns
         self._positions = positions
@@ -65,7 +71,7 @@ class DialogueEngine:
         await self._backend.close()
 
     def _prepare(self, request: ReplyRequest, deadline: float | None) -> tuple[Prompt, GenerationRequest]:
-        prompt = build_prompt(request.turns, self._tokenizer, self._max_turns, self._positions)
+        prompt = source_of(request.turns, self._tokenizer, self._text, self._max_turns, self._positions)
         seed = RequestOptions.of(request.options).seed
         return prompt, GenerationRequest(
             prompt.ids,
@@ -79,6 +85,7 @@ class DialogueEngine:
     def _options(self, request: ReplyRequest) -> GenerationOptions:
         asked = RequestOptions.of(request.options)
         longest = min(asked.max_new_tokens, self._positions)
+        text = self._text or PlainText()
         return GenerationOptions(
             num_beams=asked.num_beams,
             max_new_tokens=longest,
@@ -87,7 +94,9 @@ class DialogueEngine:
             no_repeat_ngram=asked.no_repeat_ngram,
             early_stopping=asked.early_stopping,
             repetition_penalty=asked.repetition_penalty,
-            bad_words=bad_tokens(asked.bad_words, self._tokenizer),
+            forced_bos_id=text.forced_bos_id,
+            forced_eos_id=text.forced_eos_id,
+            bad_words=(*text.bad_words, *bad_tokens(asked.bad_words, self._tokenizer)),
             sample=asked.sample,
             temperature=asked.temperature,
             top_k=asked.top_k,

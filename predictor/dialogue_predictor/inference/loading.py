@@ -11,7 +11,7 @@ from dialogue_predictor.config.spec import ServingSpec
 from dialogue_predictor.errors import BundleInvalid, LoadFailed
 from dialogue_predictor.inference.cores import available_cores
 from dialogue_predictor.inference.engine import DialogueEngine
-from dialogue_predictor.text.tokenizer import Tokenizer, check_special_tokens
+from dialogue_predictor.text.tokenizer import Tokenizer
 
 
 def load_engine(bundle: Bundle, spec: ServingSpec, observer: Observer, workers: int = 1) -> DialogueEngine:
@@ -21,8 +21,8 @@ def load_engine(bundle: Bundle, spec: ServingSpec, observer: Observer, workers: 
 
 def _load(bundle: Bundle, spec: ServingSpec, observer: Observer, workers: int) -> DialogueEngine:
     try:
-        tokenizer = Tokenizer.load(bundle.tokenizer_path)
-        check_special_tokens(tokenizer)
+        load = Tokenizer.load if bundle.text is None else Tokenizer.load_any
+        tokenizer = load(bundle.tokenizer_path)
     except ValueError as error:
         raise BundleInvalid(f"{bundle.tokenizer_path}: {error}") from error
     if tokenizer.vocab_size > bundle.architecture.vocab_size:
@@ -32,7 +32,9 @@ def _load(bundle: Bundle, spec: ServingSpec, observer: Observer, workers: int) -
         )
     torch.set_num_threads(max(1, available_cores() // workers))
     try:
-        backend = embedded(load_model(bundle), precision=spec.runtime.precision, workers=workers, observer=observer)
+        precision = spec.runtime.precision or bundle.quantisation.compute
+        backend = embedded(load_model(bundle), precision=precision, workers=workers, observer=observer)
     except (RuntimeError, MemoryError, OSError) as error:
         raise LoadFailed(f"{bundle.folder}: {type(error).__name__}: {error}") from error
-    return DialogueEngine(backend, tokenizer, spec.dialogue.max_turns, bundle.architecture.max_positions)
+    positions = bundle.architecture.max_positions
+    return DialogueEngine(backend, tokenizer, spec.dialogue.max_turns, positions, bundle.text)

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from dialogue_predictor.artifacts.bundle import CONTENT, compute_digest, locate, open_bundle
+from dialogue_predictor.artifacts.config import Quantisation, config_of
 from dialogue_predictor.errors import BundleInvalid, BundleNotFound, DigestMismatch, SpecInvalid
+from dialogue_predictor.text.style import PlainText
 
 
 @pytest.fixture
@@ -44,6 +46,31 @@ def test_one_changed_bit_is_a_mismatch(folder: Path, name: str, place: int) -> N
         open_bundle(folder)
     assert caught.value.expected == (folder / "digest").read_text().strip()
     assert caught.value.got == compute_digest(folder)
+
+
+def test_the_default_bundle_is_still_the_one_that_was_shipped(folder: Path) -> None:
+    """Fields younger than it mean what it was made with, and writing its config anew changes no byte of it."""
+    bundle = open_bundle(folder)
+    assert bundle.digest == (locate("builtin://default") / "digest").read_text().strip()
+    assert (bundle.quantisation, bundle.text) == (Quantisation("fp16", "fp32"), None)
+    assert bundle.config.to_dict() == json.loads((folder / "config.json").read_text())
+
+
+def test_what_a_config_says_is_what_is_read(folder: Path) -> None:
+    edit_config(folder, quantisation={"weights": "int8", "compute": "int8"})
+    assert open_bundle(folder).quantisation == Quantisation("int8", "int8")
+    said = {
+        "style": "plain",
+        "prefix": [1],
+        "suffix": [2],
+        "turn_separator": "  ",
+        "forced_bos_id": 7,
+        "bad_words": [[3, 4]],
+    }
+    edit_config(folder, text=said)
+    bundle = open_bundle(folder)
+    assert bundle.text == PlainText((1,), (2,), "  ", forced_bos_id=7, bad_words=((3, 4),))
+    assert config_of(json.loads(json.dumps(bundle.config.to_dict()))) == bundle.config
 
 
 def test_bytes_moved_from_one_file_to_another_change_the_digest(folder: Path) -> None:
@@ -89,6 +116,17 @@ def test_a_folder_in_place_of_a_file_is_refused(folder: Path) -> None:
         ({"version": None}, "version is missing"),
         ({"architecture": {"vocab_size": 9}}, "architecture"),
         ({"special_tokens": {"<pad>": 1}}, "special_tokens differ"),
+        ({"quantisation": "int8"}, "quantisation is missing or not of type dict"),
+        ({"quantisation": {"weights": "int4"}}, "quantisation: weights must be one of fp32, fp16, int8, got 'int4'"),
+        ({"quantisation": {"compute": None}}, "quantisation: compute must be one of fp32, bf16, int8, got None"),
+        ({"quantisation": {"bits": 8}}, "quantisation: bits is unknown to this predictor"),
+        ({"text": {"style": "chatml"}}, "text: style must be ours or plain, got 'chatml'"),
+        ({"text": {"style": "plain", "prompt": ""}}, "text: unknown field: prompt"),
+        ({"text": {"style": "plain", "prefix": 5}}, "text: prefix must be token ids, got 5"),
+        ({"text": {"style": "plain", "bad_words": [[]]}}, "text: bad_words must be token ids"),
+        ({"text": {"style": "plain", "turn_separator": 1}}, "text: turn_separator must be text or null, got 1"),
+        ({"text": {"style": "plain", "suffix": [8192]}}, "text: suffix must lie in the vocabulary of 8192, got 8192"),
+        ({"text": {"style": "plain", "forced_eos_id": -1}}, "text: forced_eos_id must lie in the vocabulary"),
     ],
 )
 def test_a_malformed_config_says_which_field(folder: Path, changes: dict[str, object], message: str) -> None:
@@ -97,7 +135,7 @@ def test_a_malformed_config_says_which_field(folder: Path, changes: dict[str, ob
         open_bundle(folder)
 
 
-@pytest.mark.parametrize("content", [b"[]", b"{", b"\xff"])
+@pytest.mark.parametrize("content", [b"[]", b"{", b"\xff", b"[" * 100_000])
 def test_a_config_that_is_no_object_is_refused(folder: Path, content: bytes) -> None:
     (folder / "config.json").write_bytes(content)
     seal(folder)
@@ -135,7 +173,7 @@ def test_another_scheme_is_the_manifests_mistake() -> None:
 def test_verification_needs_no_torch() -> None:
     code = (
         "import sys; from dialogue_predictor.artifacts.bundle import *; open_bundle(locate('builtin://default'));"
-        "import dialogue_predictor.artifacts.publish, dialogue_predictor.text.prompt;"
+        "import dialogue_predictor.artifacts.push, dialogue_predictor.text.source;"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}).returncode == 0

@@ -12,7 +12,7 @@ from dialogue_predictor.model.transformer import DialogueTransformer
 from dialogue_predictor.text.dialogue import Turn
 from dialogue_predictor.text.prompt import build_prompt
 from dialogue_predictor.text.tokenizer import Tokenizer
-from dialogue_predictor.training.corpora import CORPORA
+from dialogue_predictor.training.data.corpora import CORPORA
 
 MOST_BYTES = 16_000_000
 PLACES = ("推荐", "酒店", "饭店", "宾馆", "餐馆", "店")
