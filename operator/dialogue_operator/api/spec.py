@@ -48,9 +48,10 @@ class Resources(ApiModel):
 class Runtime(ApiModel):
     """Where and how the model runs. A change here makes a new revision."""
 
-    precision: Literal["fp32", "bf16", "int8"] = Field(
-        default="fp32",
-        description="Number format of the weights while serving. int8 is the fastest on CPUs and changes replies a little.",
+    precision: Literal["fp32", "bf16", "int8"] | None = Field(
+        default=None,
+        description="Number format to compute in; by default what the bundle recommends. int8 is the fastest on CPUs and "
+        "changes replies a little.",
     )
     image: str | None = Field(
         default=None,

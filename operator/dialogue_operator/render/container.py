@@ -71,5 +71,6 @@ def _cpu_limit(request: str) -> str:
 def _spec(serving: ServingSpec) -> str:
     """The serving part of the manifest, as the predictor reads it from its environment."""
     data = serving.to_json()
-    data["runtime"] = {"precision": serving.runtime.precision}
+    precision = serving.runtime.precision
+    data["runtime"] = {} if precision is None else {"precision": precision}
     return json.dumps(data, sort_keys=True, separators=(",", ":"))

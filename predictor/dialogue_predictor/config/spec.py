@@ -25,7 +25,9 @@ class ModelSource(_Part):
 
 
 class Runtime(_Part):
-    precision: Literal["fp32", "bf16", "int8"] = "fp32"
+    """`precision`: what to compute in; without one, what the bundle recommends."""
+
+    precision: Literal["fp32", "bf16", "int8"] | None = None
 
 
 class Generation(_Part):

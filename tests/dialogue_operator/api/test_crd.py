@@ -110,7 +110,7 @@ def test_only_the_model_is_required_and_everything_else_has_a_default() -> None:
     spec = DialogueModelSpec.model_validate({"model": {"uri": "builtin://default"}})
     assert spec.to_json() == {
         "model": {"uri": "builtin://default", "version": ""},
-        "runtime": {"precision": "fp32", "resources": {"cpu": "1", "memory": "2Gi"}},
+        "runtime": {"resources": {"cpu": "1", "memory": "2Gi"}},
         "generation": {"numBeams": 4, "maxNewTokens": 48, "lengthPenalty": 1.0, "noRepeatNgram": 3},
         "dialogue": {"maxTurns": 12},
         "scaling": {"minReplicas": 1, "metric": "cpu", "idleTimeout": "5m"},

@@ -10,9 +10,9 @@ from dialogue_operator.rollout.revision import revision_of, serving_spec
 from support.objects import model
 
 GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
-    "smallest": ({"spec__model__version": ""}, "ab979650"),
-    "quickstart": ({"spec__runtime__resources": {"cpu": "100m", "memory": "1Gi"}}, "988ffc68"),
-    "with an image": ({"spec__runtime__image": "example.com/predictor:2"}, "055ea339"),
+    "smallest": ({"spec__model__version": ""}, "338c01ff"),
+    "quickstart": ({"spec__runtime__resources": {"cpu": "100m", "memory": "1Gi"}}, "abe2266f"),
+    "with an image": ({"spec__runtime__image": "example.com/predictor:2"}, "f8e6cc15"),
 }
 
 

@@ -18,7 +18,7 @@ def test_defaults_are_those_of_the_manifest() -> None:
         "lengthPenalty": 1.0,
         "noRepeatNgram": 3,
     }
-    assert (spec.runtime.precision, spec.dialogue.max_turns) == ("fp32", 12)
+    assert (spec.runtime.precision, spec.dialogue.max_turns) == (None, 12)
 
 
 def test_fields_of_the_operator_are_ignored() -> None:
