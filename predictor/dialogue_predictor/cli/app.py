@@ -2,8 +2,10 @@
 
 import typer
 
-from dialogue_predictor.cli import bench, bundle, train
+from dialogue_predictor.cli import bench, bundle, compress, data, evaluate, train
 from dialogue_predictor.cli.chat import chat
+from dialogue_predictor.cli.classify import classify
+from dialogue_predictor.cli.default import default
 from dialogue_predictor.cli.serve import serve
 
 app = typer.Typer(
@@ -13,6 +15,11 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(chat)
+train.app.command()(classify)
+train.app.command()(default)
+app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
+app.add_typer(compress.app, name="compress")
+app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(bench.app, name="bench")

@@ -1,0 +1,90 @@
+"""The whole chain as commands: masked and contrastive pretraining → fine-tuning → distillation → int8 → two bundles.
+
+Data, so that what is run, what is printed and what stands on the card are the same. Every command can be interrupted
+and goes on when the chain is started again; what is finished is not done twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+FIRST: Final = "1.0.0"
+SECOND: Final = "1.1.0"
+EVALUATION: Final = "evaluation"
+REPORT: Final = "report.json"  # what every stage and every evaluation writes last
+DIGEST: Final = "digest"
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """`minutes` of training in all; flags in which models and stages differ from their defaults."""
+
+    minutes: float = 240.0
+    teacher: tuple[str, ...] = ()
+    student: tuple[str, ...] = (
+        *("--d-model", "160", "--heads", "4", "--ffn", "640", "--encoder-layers", "2", "--decoder-layers", "1"),
+    )
+    training: tuple[str, ...] = ("--batch-tokens", "4096", "--learning-rate", "0.001")
+    data: tuple[str, ...] = ()
+    answered: int = 30_000
+    evaluated: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`dialogue WORDS`, which has been done once the file `result` is there."""
+
+    words: tuple[str, ...]
+    result: Path
+
+
+def chain(data: Path, out: Path, sizes: Sizes = Sizes(), threads: int = 2, seed: int = 0) -> list[Step]:
+    """The steps from the corpora in `data` to two evaluated runs under `out`, in order.
+
+    The first version's student learns from the teacher's probabilities and from people; the second one goes on from
+    there with the teacher's own replies as well (sequence-level distillation).
+    """
+    common = ("--data", str(data), *sizes.data, "--threads", str(threads), "--seed", str(seed))
+    pre, teacher, student, later = (out / name for name in ("pretrained", "teacher", "student", "student-later"))
+    replies = out / "replies.jsonl"
+
+    def stage(words: Sequence[str], run: Path, share: float, *more: str) -> Step:
+        budget = ("--max-minutes", f"{sizes.minutes * share:g}")
+        return Step((*words, *common, "--out", str(run), "--resume", *sizes.training, *budget, *more), run / REPORT)
+
+    distil = ("compress", "distil")
+    taught = ("--teacher", str(teacher))
+    steps = [
+        stage(("train", "pretrain"), pre, 0.1, *sizes.teacher),
+        stage(("train", "finetune"), teacher, 0.5, "--start", str(pre)),
+        stage(distil, student, 0.2, *taught, *sizes.student),
+        Step(
+            ("compress", "sequences", *common, *taught, "--out", str(replies), "--examples", str(sizes.answered)),
+            out / "replies.done",
+        ),
+        stage(distil, later, 0.2, *taught, "--start", str(student), "--sequences", str(replies)),
+    ]
+    for run, version in ((student, FIRST), (later, SECOND)):
+        steps += quantised(data, out, run, version, sizes.evaluated, teacher, threads)
+    return steps
+
+
+def quantised(
+    data: Path, out: Path, run: Path, version: str, evaluated: int, teacher: Path, threads: int
+) -> list[Step]:
+    """A student's weights in int8, and what they are worth beside the teacher and plain baselines."""
+    rounded, threaded = out / f"int8-{version}", ("--threads", str(threads))
+    return [
+        Step(
+            ("compress", "quantise", "--source", str(run), "--data", str(data), "--out", str(rounded), *threaded),
+            rounded / REPORT,
+        ),
+        Step(
+            (
+                *("evaluate", "--bundle", str(rounded), "--against", str(teacher), "--data", str(data), *threaded),
+                *("--precision", "int8", "--most", str(evaluated), "--out", str(rounded / EVALUATION)),
+            ),
+            rounded / EVALUATION / REPORT,
+        ),
+    ]
