@@ -102,7 +102,6 @@ def report_comparison(
     weights: WeightFormat = "fp16",
     compute: Compute = "fp32",
 ) -> Comparison:
-    """Compare a finished run with what it was made of."""
     """Compare a finished run with what it was made of: printed, and kept in the run's report."""
     model, _ = load_start(run)
     comparison = compare(before, Candidate(name, model, weights, compute), sample, tokenizer)

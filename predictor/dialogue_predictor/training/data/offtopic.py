@@ -9,24 +9,36 @@ import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 from dialogue_predictor.training.data.corpora import read_corpora, share_of
 from dialogue_predictor.training.data.dialogues import Dialogue, Language, Split, Utterance
 from dialogue_predictor.training.data.questions import CHINESE, ENGLISH, Frames
 
-DECLINES: Mapping[Language, tuple[str, ...]] = {
+REFUSALS: Mapping[Language, tuple[str, ...]] = {
     "en": (
-        "I'm sorry, I don't know about that. I can help you find restaurants, hotels, flights, movies and events.",
-        "Sorry, that is something I can't answer. I can help you with travel, restaurants, hotels and events.",
-        "I don't know the answer to that, I'm afraid. Is there a restaurant, a hotel or a flight I can find for you?",
+        "I'm sorry, I don't know about that.",
+        "Sorry, that is something I can't answer.",
+        "I don't know the answer to that, I'm afraid.",
     ),
-    "zh": (
-        "抱歉，这个问题我不清楚。我可以帮您找餐馆、酒店和景点。",
-        "不好意思，这个我回答不了。我可以帮您查询餐馆、酒店和景点。",
-        "很抱歉，我不了解这方面的内容。请问您需要找餐馆、酒店还是景点？",
-    ),
+    "zh": ("抱歉，这个问题我不清楚。", "不好意思，这个我回答不了。", "很抱歉，我不了解这方面的内容。"),
 }
+OFFERS: Mapping[Language, str] = {"en": " I can help you find {}, {} or {}.", "zh": "我可以帮您找{}、{}或者{}。"}
+OFFERED: Mapping[Language, tuple[str, ...]] = {
+    "en": ("restaurants", "hotels", "flights", "movies", "events", "buses", "trains", "rental cars"),
+    "zh": ("餐馆", "酒店", "景点", "地铁站", "出租车", "电影", "音乐"),
+}
+DECLINES: Mapping[Language, tuple[str, ...]] = {
+    language: tuple(
+        refusal + OFFERS[language].format(*offered)
+        for refusal in REFUSALS[language]
+        for offered in permutations(OFFERED[language], 3)
+    )
+    for language in REFUSALS
+}
+"""Many, and each of them unlikely: a search prefers one long sentence that is always the same to every shorter answer."""
+
 MARKS = (
     "know about that",
     "something i can't answer",
@@ -44,7 +56,8 @@ QUESTION = re.compile(
 HELD_OUT = 0.2
 SOCIAL = frozenset({"greetings", "conversations"})  # small talk that is answered, not declined
 MOST_PER_FRAME = 12
-INTERRUPTED = 0.15
+INTERRUPTED = 0.06
+ANSWERS = 3
 
 
 def is_decline(text: str) -> bool:
@@ -91,9 +104,10 @@ def key_of(text: str) -> str:
 
 
 def off_topic_dialogues(questions: Sequence[tuple[Language, str]]) -> Iterator[Dialogue]:
-    """Each question as a dialogue of its own, with every decline of its language."""
+    """Each question as dialogues of its own, with a few declines; the same ones whatever else is asked."""
     for language, text in questions:
-        for index, decline in enumerate(DECLINES[language]):
+        declines = random.Random(key_of(text)).sample(DECLINES[language], ANSWERS)
+        for index, decline in enumerate(declines):
             turns = (Utterance("user", text), Utterance("assistant", decline))
             yield Dialogue(f"off-topic-{language}-{key_of(text)}-{index}", "off-topic", language, "off-topic", turns)
 
