@@ -1,7 +1,7 @@
 """The recipe of distillation: a teacher's run or bundle → a student's run."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from dialogue_predictor.compression.sequences import (
 from dialogue_predictor.compression.student import check_pair, inherit
 from dialogue_predictor.model.config import ModelConfig
 from dialogue_predictor.model.transformer import DialogueTransformer
-from dialogue_predictor.training.batches import Batch, collate, endless
 from dialogue_predictor.training.data.examples import Example, draw_epoch
 from dialogue_predictor.training.data.mixture import read_mixture
 from dialogue_predictor.training.finetune import validation_batches
@@ -25,7 +24,15 @@ from dialogue_predictor.training.loop import Outcome
 from dialogue_predictor.training.observers import Lines, Observer
 from dialogue_predictor.training.ranks import Alone, Ranks
 from dialogue_predictor.training.run import begun, load_start, read_start, refuse_old
-from dialogue_predictor.training.stage import Material, StageOptions, aligning, begin, carry_out, material_of
+from dialogue_predictor.training.stage import (
+    Material,
+    StageOptions,
+    aligning,
+    begin,
+    carry_out,
+    dialogue_batches,
+    material_of,
+)
 
 STAGE = "distil"
 
@@ -81,12 +88,7 @@ def distil(
     task = Distillation(student, Teacher(master), replace(options.weights, align=options.align_weight))
     pairs = aligning(data, tokenizer, options, observer)
     epoch = mixed(material, said, options)
-
-    def batches(skip: int) -> Iterator[Batch]:
-        lists = endless(epoch, options.batch_tokens, options.seed, skip)
-        for chosen, beside in zip(lists, pairs(skip), strict=False):
-            yield collate(chosen, config.decoder_start_id, beside)
-
+    batches = dialogue_batches(epoch, options, config.decoder_start_id, pairs)
     held_out = validation_batches(material, options.batch_tokens, config)
     outcome = carry_out(data, out, STAGE, task, batches, held_out, options, config, tokenizer, ranks, observer)
     if ranks.is_first:

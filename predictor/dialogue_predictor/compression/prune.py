@@ -1,6 +1,6 @@
 """The recipe of pruning: a run or bundle → a run with zeros, or with fewer parts, that has recovered."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from dialogue_predictor.compression.magnitude import Scope, apply, masks_of, spa
 from dialogue_predictor.compression.measure import Candidate, report_comparison
 from dialogue_predictor.compression.structure import smaller, smaller_config
 from dialogue_predictor.model.transformer import DialogueTransformer, filled
-from dialogue_predictor.training.batches import Batch, collate, endless
+from dialogue_predictor.training.batches import Batch
 from dialogue_predictor.training.data.mixture import read_mixture
 from dialogue_predictor.training.finetune import validation_batches
 from dialogue_predictor.training.loop import Outcome
@@ -21,7 +21,7 @@ from dialogue_predictor.training.objectives import sequence_to_sequence
 from dialogue_predictor.training.observers import Lines, Observer
 from dialogue_predictor.training.ranks import Alone, Ranks
 from dialogue_predictor.training.run import REPORT, load_start, read_json, refuse_old, write_json
-from dialogue_predictor.training.stage import StageOptions, aligning, begin, carry_out, material_of
+from dialogue_predictor.training.stage import StageOptions, aligning, begin, carry_out, dialogue_batches, material_of
 
 STAGE = "prune"
 
@@ -69,12 +69,7 @@ def prune(
         smaller_config(original.config, **options.model)  # what cannot be done is said before the corpora are read
     material = material_of(read_mixture(data, options.seed, options.simulated), tokenizer, options, original.config)
     pairs = aligning(data, tokenizer, options, observer)
-
-    def batches(skip: int) -> Iterator[Batch]:
-        lists = endless(material.epoch(options.epoch_examples), options.batch_tokens, options.seed, skip)
-        for chosen, beside in zip(lists, pairs(skip), strict=False):
-            yield collate(chosen, original.config.decoder_start_id, beside)
-
+    batches = dialogue_batches(material.epoch(options.epoch_examples), options, original.config.decoder_start_id, pairs)
     model = pruned(original, options, list(islice(batches(0), options.importance_batches)) if options.model else ())
     task = Distillation(model, Teacher(original), replace(options.weights, align=options.align_weight))
     held_out = validation_batches(material, options.batch_tokens, model.config)

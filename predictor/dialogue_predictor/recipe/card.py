@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dialogue_predictor.artifacts.card import STORED
 from dialogue_predictor.evaluation.pages import subjects_table, verdicts_table
-from dialogue_predictor.evaluation.report import MODEL, Report, load_report
+from dialogue_predictor.evaluation.report import MODEL, load_report
 from dialogue_predictor.evaluation.tables import markdown
 from dialogue_predictor.recipe.chain import Step
 from dialogue_predictor.training.data.corpora import SOURCES
@@ -81,8 +81,8 @@ def card_of(name: str, version: str, run: Path, evaluation: Path, steps: Sequenc
         corpora="\n".join(corpora),
         commands="\n".join(commands(steps, version, data, out)),
         spent=spent(steps),
-        subjects=without_paths(markdown(subjects_table(report)), out),
-        verdicts=measured(report),
+        subjects=markdown(subjects_table(report)).replace(str(out), "OUT"),
+        verdicts=markdown(verdicts_table(report)),
     )
 
 
@@ -103,11 +103,3 @@ def spent(steps: Sequence[Step]) -> str:
         if "steps" in report:
             rows.append(f"| {step.words[1]} | {report['steps']:,} | {report['seconds'] / 60:.0f} |")
     return "\n".join(("| stage | updates | minutes |", "| --- | --- | --- |", *rows))
-
-
-def measured(report: Report) -> str:
-    return markdown(verdicts_table(report))
-
-
-def without_paths(text: str, out: Path) -> str:
-    return text.replace(str(out), "OUT")

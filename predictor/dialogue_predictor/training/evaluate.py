@@ -1,4 +1,4 @@
-"""How good a model is on dialogues it has not seen: perplexity a language, and replies to look at."""
+"""How good a model is on dialogues it has not seen: perplexity by corpus and language."""
 
 import math
 import random
@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import torch
 
 from dialogue_predictor.model.transformer import DialogueTransformer
-from dialogue_predictor.text.dialogue import Turn
-from dialogue_predictor.text.prompt import build_prompt
 from dialogue_predictor.text.tokenizer import Tokenizer
 from dialogue_predictor.training.batches import bucketed, collate
 from dialogue_predictor.training.data.dialogues import Dialogue
@@ -48,20 +46,3 @@ def perplexities(
         chosen = random.Random(seed).sample(examples, min(most, len(examples)))
         result[name] = perplexity(model, chosen)
     return result
-
-
-@torch.inference_mode()
-def greedy_reply(model: DialogueTransformer, tokenizer: Tokenizer, turns: Sequence[Turn], limits: Limits) -> str:
-    """The most likely next token, again and again: slow and plain, for looking at a model while it trains."""
-    model.eval()
-    source = torch.tensor([build_prompt(turns, tokenizer, limits.max_turns, limits.max_source_tokens).ids])
-    mask = torch.ones_like(source, dtype=torch.bool)
-    memory = model.encode(source, mask)
-    target = [model.config.decoder_start_id]
-    while len(target) <= limits.max_target_tokens:
-        states = model.decode(torch.tensor([target]), memory, mask)
-        token = int(model.project(states[0, -1]).argmax())
-        if token == model.config.eos_id:
-            break
-        target.append(token)
-    return tokenizer.decode(target[1:])

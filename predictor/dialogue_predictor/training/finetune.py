@@ -1,13 +1,12 @@
 """The recipe for dialogue: history and facts → reply, sequence to sequence, on the mixture of both languages."""
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dialogue_predictor.model.config import ModelConfig
 from dialogue_predictor.model.transformer import filled
-from dialogue_predictor.training.batches import Batch, bucketed, collate, endless
+from dialogue_predictor.training.batches import Batch, bucketed, collate
 from dialogue_predictor.training.data.mixture import read_mixture
 from dialogue_predictor.training.evaluate import perplexities
 from dialogue_predictor.training.loop import Outcome
@@ -21,6 +20,7 @@ from dialogue_predictor.training.stage import (
     begin,
     carry_out,
     config_for,
+    dialogue_batches,
     material_of,
     tokenizer_for,
 )
@@ -62,12 +62,7 @@ def finetune(
     material = material_of(mixture, tokenizer, options, config)
     task = Seq2Seq(begun(config, source), options.smoothing, options.bag_weight, options.align_weight)
     pairs = aligning(data, tokenizer, options, observer)
-
-    def batches(skip: int) -> Iterator[Batch]:
-        lists = endless(material.epoch(options.epoch_examples), options.batch_tokens, options.seed, skip)
-        for chosen, beside in zip(lists, pairs(skip), strict=False):
-            yield collate(chosen, config.decoder_start_id, beside)
-
+    batches = dialogue_batches(material.epoch(options.epoch_examples), options, config.decoder_start_id, pairs)
     held_out = validation_batches(material, options.batch_tokens, config)
     outcome = carry_out(data, out, STAGE, task, batches, held_out, options, config, tokenizer, ranks, observer)
     if ranks.is_first:

@@ -12,7 +12,7 @@ from torch import nn
 from dialogue_predictor.model.config import ModelConfig
 from dialogue_predictor.text import special
 from dialogue_predictor.text.tokenizer import Tokenizer
-from dialogue_predictor.training.batches import Pairs
+from dialogue_predictor.training.batches import Batch, Pairs, collate, endless
 from dialogue_predictor.training.data.corpora import sources_in
 from dialogue_predictor.training.data.dialogues import Dialogue
 from dialogue_predictor.training.data.examples import Example, Limits, draw_epoch, encode_all
@@ -174,6 +174,22 @@ def aligning(
             yield from endless_pairs(pairs, options.align_rows, options.seed, skip)
         while True:
             yield None
+
+    return batches
+
+
+def dialogue_batches(
+    epoch: Callable[[random.Random], Sequence[Example]],
+    options: StageOptions,
+    decoder_start_id: int,
+    pairs: Callable[[int], Iterator[Pairs | None]],
+) -> Callable[[int], Iterator[Batch]]:
+    """Batches of sources and targets from the n-th on, each with its pairs."""
+
+    def batches(skip: int) -> Iterator[Batch]:
+        lists = endless(epoch, options.batch_tokens, options.seed, skip)
+        for chosen, beside in zip(lists, pairs(skip), strict=False):
+            yield collate(chosen, decoder_start_id, beside)
 
     return batches
 

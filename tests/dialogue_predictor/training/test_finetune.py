@@ -9,16 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from dialogue_predictor.evaluation.subject import open_subject
 from dialogue_predictor.text.dialogue import Turn
 from dialogue_predictor.text.tokenizer import Tokenizer
-from dialogue_predictor.training.data.examples import Limits
-from dialogue_predictor.training.evaluate import greedy_reply
 from dialogue_predictor.training.finetune import FinetuneOptions, finetune
 from dialogue_predictor.training.interrupts import Interrupted
 from dialogue_predictor.training.loop import LoopOptions
 from dialogue_predictor.training.observers import Lines, Point, Silent
 from dialogue_predictor.training.pretrain import PretrainOptions, pretrain
-from dialogue_predictor.training.run import load_start, open_run
+from dialogue_predictor.training.run import open_run
 from dialogue_predictor.training.schedule import Progress, Schedule
 from support.tiny_corpora import ENGLISH, write_corpora
 
@@ -81,10 +80,9 @@ def test_the_loss_falls_and_the_run_can_be_opened_and_asked(data: Path, tmp_path
     assert run.options["smoothing"] == 0.0
     assert f"en {run.report['perplexity']['en']:.2f}" in lines[-1]
     assert list((tmp_path / "run/tensorboard").iterdir())
-    model, tokenizer = load_start(tmp_path / "run")
-    reply = greedy_reply(model, tokenizer, [Turn("user", "Book a flight to Paris.")], Limits())
+    [said] = open_subject(str(tmp_path / "run")).replies([[Turn("user", "Book a flight to Paris.")]])
     known = {word for _, answer in ENGLISH for word in answer.split()}
-    assert len(known & set(reply.split())) >= 2
+    assert len(known & set(said.text.split())) >= 2
 
 
 def test_a_resumed_run_ends_with_the_very_same_bits(data: Path, tmp_path: Path) -> None:
