@@ -17,6 +17,7 @@ from dialogue_predictor.training.data.corpora import sources_in
 from dialogue_predictor.training.data.dialogues import Dialogue
 from dialogue_predictor.training.data.examples import Example, Limits, draw_epoch, encode_all
 from dialogue_predictor.training.data.mixture import SHARES, Mixture
+from dialogue_predictor.training.data.renumbering import digits_of, renumber
 from dialogue_predictor.training.data.vocabulary import balanced_texts, train_tokenizer
 from dialogue_predictor.training.loop import LoopOptions, Outcome, train
 from dialogue_predictor.training.observers import Observer, Several, Silent, TensorBoard
@@ -115,13 +116,17 @@ def tokenizer_for(out: Path, mixture: Mixture, options: StageOptions, start: Sta
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Examples to learn from, by the name of their share of an epoch, and a fixed sample to validate on."""
+    """Examples to learn from, by the name of their share of an epoch, and a fixed sample to validate on.
+
+    `digits`: the ids to exchange in some of the former.
+    """
 
     parts: Mapping[str, Sequence[Example]]
     validation: Sequence[Example]
+    digits: Sequence[int] = ()
 
     def epoch(self, size: int) -> Callable[[random.Random], Sequence[Example]]:
-        return lambda draw: draw_epoch(self.parts, SHARES, size, draw)
+        return lambda draw: renumber(draw_epoch(self.parts, SHARES, size, draw), self.digits, draw)
 
 
 def material_of(mixture: Mixture, tokenizer: Tokenizer, options: StageOptions, config: ModelConfig) -> Material:
@@ -138,7 +143,8 @@ def material_of(mixture: Mixture, tokenizer: Tokenizer, options: StageOptions, c
     }
     if not any(parts.values()):
         raise ValueError("the corpora have no reply to learn from: every dialogue needs a user's turn and an answer")
-    return Material(parts, validation_sample(mixture.validation, tokenizer, limits, options.validation_examples))
+    sample = validation_sample(mixture.validation, tokenizer, limits, options.validation_examples)
+    return Material(parts, sample, digits_of(tokenizer.encode))
 
 
 def share_of(part: Sequence[Dialogue], share: float, draw: random.Random) -> Sequence[Dialogue]:
