@@ -59,6 +59,7 @@ TargetWeight = Annotated[float, typer.Option(help="Weight of the replies themsel
 Temperature = Annotated[float, typer.Option(help="At which probabilities are compared.", min=0.1)]
 Smoothing = Annotated[float, typer.Option(help="Of the replies as labels.", min=0, max=0.9)]
 BagWeight = Annotated[float, typer.Option(help="Weight of the bag-of-words loss; 0 for none.", min=0)]
+PointingWeight = Annotated[float, typer.Option(help="Weight of the loss that points at copied words; 0 for none.", min=0)]
 Compared = Annotated[int, typer.Option(help="Validation examples to compare models on.", min=1)]
 EncoderLayers = Annotated[int | None, typer.Option(help="As many as before.", min=1)]
 DecoderLayers = Annotated[int | None, typer.Option(help="As many as before.", min=1)]
@@ -82,6 +83,7 @@ def distil(
     temperature: Temperature = 1.0,
     smoothing: Smoothing = 0.0,
     bag_weight: BagWeight = 0.5,
+    pointing_weight: PointingWeight = 0.5,
     align_weight: AlignWeight = 0.1,
     sequences: Annotated[
         Path | None, typer.Option(help="The teacher's own replies, as `dialogue compress sequences` writes them.")
@@ -161,6 +163,7 @@ def distil_weights(given: dict[str, Any]) -> Any:
         temperature=given["temperature"],
         smoothing=given["smoothing"],
         bag=given["bag_weight"],
+        pointing=given["pointing_weight"],
     )
 
 
@@ -187,6 +190,7 @@ def prune(
     temperature: Temperature = 1.0,
     smoothing: Smoothing = 0.0,
     bag_weight: BagWeight = 0.0,
+    pointing_weight: PointingWeight = 0.0,
     align_weight: AlignWeight = 0.1,
     compared: Compared = 300,
     max_minutes: Minutes = 0,

@@ -143,6 +143,9 @@ def finetune(
     copy: Annotated[bool, typer.Option(help="A head that copies words of the source.")] = True,
     smoothing: Annotated[float, typer.Option(help="Of the labels.", min=0, max=0.9)] = 0.1,
     bag_weight: Annotated[float, typer.Option(help="Weight of the bag-of-words loss; 0 for none.", min=0)] = 1.0,
+    pointing_weight: Annotated[
+        float, typer.Option(help="Weight of the loss that points at copied words; 0 for none.", min=0)
+    ] = 0.5,
     align_weight: AlignWeight = 0.1,
     trials: Annotated[
         int, typer.Option(help="Search for learning rate, warm-up, smoothing and dropout in so many short runs.", min=0)
@@ -183,7 +186,7 @@ def finetune(
         from dialogue_predictor.training.finetune import FinetuneOptions
         from dialogue_predictor.training.finetune import finetune as run
 
-        own = {name: given[name] for name in ("copy", "smoothing", "bag_weight")}
+        own = {name: given[name] for name in ("copy", "smoothing", "bag_weight", "pointing_weight")}
         options = FinetuneOptions(**own, **stage_options(given))
         if trials:
             from dialogue_predictor.training.tune import tune

@@ -20,6 +20,7 @@ from dialogue_predictor.training.objectives import (
     bag_of_words,
     cross_entropy,
     hard_distillation,
+    pointing,
     sequence_to_sequence,
     soft_distillation,
 )
@@ -30,7 +31,7 @@ from dialogue_predictor.training.tasks import aligned
 class DistilWeights:
     """Of the losses: `soft` of the KL divergence at `temperature` (arXiv:1503.02531), `hard` of the cross entropy with
     the teacher's likeliest token, `target` of that with the batch's own, which may be what the teacher's beam search said
-    (arXiv:1606.07947). `bag` is the bag of words', `align` that of sentence vectors.
+    (arXiv:1606.07947). `bag` is the bag of words', `pointing` the copy head's, `align` that of sentence vectors.
     """
 
     soft: float = 1.0
@@ -39,6 +40,7 @@ class DistilWeights:
     temperature: float = 1.0
     smoothing: float = 0.0
     bag: float = 0.0
+    pointing: float = 0.0
     align: float = 0.0
 
     def __post_init__(self) -> None:
@@ -94,6 +96,8 @@ class Distillation(nn.Module):
         if weights.bag:
             bag = self.model.project(mean_state(memory, batch.source_mask))
             mean = mean + weights.bag * bag_of_words(bag, batch.target_out)
+        if weights.pointing and self.model.model.copy is not None:
+            mean = mean + weights.pointing * pointing(self.model.model.copy, states, memory, batch)
         return aligned(loss._replace(mean=mean), self.model, batch.pairs, weights.align)
 
 

@@ -1,4 +1,5 @@
-"""A student for a teacher: fresh, with the teacher's own tensors wherever the two have the same shape.
+"""A student for a teacher: fresh, with the teacher's own tensors wherever the two have the same shape, and a narrower
+student's embeddings those of the teacher along their principal directions.
 
 Layers are taken evenly from first to last (Sanh et al. 2019, arXiv:1910.01108; Shleifer and Rush 2020,
 arXiv:2010.13002). The encoder may stay deep while the decoder, which every token pays for, becomes shallow (Kasai et al.
@@ -9,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch import Tensor
 
 from dialogue_predictor.model.config import ModelConfig
 from dialogue_predictor.model.transformer import DialogueTransformer
@@ -26,12 +28,23 @@ def inherit(student: DialogueTransformer, teacher: DialogueTransformer) -> int:
     }
     theirs = teacher.state_dict()
     copied = 0
+    if student.config.d_model < teacher.config.d_model:
+        narrow, wide = student.model.shared.weight, teacher.model.shared.weight
+        narrow.copy_(narrowed(wide, narrow))
+        copied += narrow.numel()
     for name, value in student.state_dict().items():
         source = theirs.get(counterpart(name, chosen))
         if source is not None and source.shape == value.shape:
             value.copy_(source)
             copied += value.numel()
     return copied
+
+
+def narrowed(rows: Tensor, like: Tensor) -> Tensor:
+    """Rows [V, W] along the D directions in which they differ most, in the deviation of `like` [V, D]."""
+    _, _, directions = torch.linalg.svd(rows - rows.mean(dim=0), full_matrices=False)
+    projected = rows @ directions[: like.shape[1]].T
+    return projected * (like.std() / projected.std())
 
 
 def counterpart(name: str, chosen: Mapping[str, Sequence[int]]) -> str:

@@ -36,6 +36,7 @@ class FinetuneOptions(StageOptions):
     copy: bool = True
     smoothing: float = 0.1
     bag_weight: float = 1.0
+    pointing_weight: float = 0.5
     perplexity_examples: int = 500
 
 
@@ -60,7 +61,8 @@ def finetune(
     tokenizer = tokenizer_for(out, mixture, options, source)
     config = config_for(options, tokenizer.vocab_size, options.copy, source)
     material = material_of(mixture, tokenizer, options, config)
-    task = Seq2Seq(begun(config, source), options.smoothing, options.bag_weight, options.align_weight)
+    weights = (options.bag_weight, options.align_weight, options.pointing_weight)
+    task = Seq2Seq(begun(config, source), options.smoothing, *weights)
     pairs = aligning(data, tokenizer, options, observer)
     batches = dialogue_batches(material.epoch(options.epoch_examples), options, config.decoder_start_id, pairs)
     held_out = validation_batches(material, options.batch_tokens, config)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dialogue_predictor.model.copying import log_mixture, widened
+from dialogue_predictor.model.copying import CopyHead, log_mixture, widened
 from dialogue_predictor.model.transformer import DialogueTransformer
 from dialogue_predictor.model.vectors import mean_state
 from dialogue_predictor.training.batches import IGNORE, Batch
@@ -72,16 +72,37 @@ def token_nll(
 
 
 def sequence_to_sequence(
-    model: DialogueTransformer, batch: Batch, smoothing: float = 0.0, bag_weight: float = 0.0
+    model: DialogueTransformer,
+    batch: Batch,
+    smoothing: float = 0.0,
+    bag_weight: float = 0.0,
+    pointing_weight: float = 0.0,
 ) -> Loss:
-    """Teacher forcing: every target token from the source and the target before it, plus the weighted bag of words."""
+    """Teacher forcing: every target token from the source and the target before it, plus the weighted bag of words and
+    pointing, where the model has a copy head."""
     memory = model.encode(batch.source, batch.source_mask)  # [B, S, D]
     states = model.decode(batch.target_in, memory, batch.source_mask)  # [B, T, D]
     loss = token_nll(model, states, memory, batch.source, batch.source_mask, batch.target_out, smoothing)
-    if not bag_weight:
-        return loss
-    bag = bag_of_words(model.project(mean_state(memory, batch.source_mask)), batch.target_out)
-    return loss._replace(mean=loss.mean + bag_weight * bag)
+    if bag_weight:
+        bag = bag_of_words(model.project(mean_state(memory, batch.source_mask)), batch.target_out)
+        loss = loss._replace(mean=loss.mean + bag_weight * bag)
+    if pointing_weight and model.model.copy is not None:
+        loss = loss._replace(mean=loss.mean + pointing_weight * pointing(model.model.copy, states, memory, batch))
+    return loss
+
+
+def pointing(copy: CopyHead, states: Tensor, memory: Tensor, batch: Batch) -> Tensor:
+    """−log of the attention that finds a target token in the source, the mean over those that are there (arXiv:1607.01628).
+
+    A young pointer learns next to nothing from what is said: the gate lets little of its gradient through until it points
+    at the right place, and stays shut until it does.
+    """
+    _, attention = copy(states, copy.k_proj(memory), batch.source_mask)  # [B, T, S]
+    same = batch.source[:, None] == batch.target_out[:, :, None]
+    found = same.any(dim=-1)
+    if not found.any():
+        return attention.new_zeros(())
+    return -(attention * same).sum(dim=-1)[found].clamp(min=torch.finfo(attention.dtype).tiny).log().mean()
 
 
 def bag_of_words(logits: Tensor, target_out: Tensor) -> Tensor:

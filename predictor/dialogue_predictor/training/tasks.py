@@ -29,16 +29,22 @@ class Seq2Seq(nn.Module):
     """History → reply with teacher forcing. `align_weight` is that of the batch's pairs, where it has some."""
 
     def __init__(
-        self, model: DialogueTransformer, smoothing: float = 0.0, bag_weight: float = 0.0, align_weight: float = 0.0
+        self,
+        model: DialogueTransformer,
+        smoothing: float = 0.0,
+        bag_weight: float = 0.0,
+        align_weight: float = 0.0,
+        pointing_weight: float = 0.0,
     ) -> None:
         super().__init__()
         self.model = model
         self.smoothing = smoothing
         self.bag_weight = bag_weight
         self.align_weight = align_weight
+        self.pointing_weight = pointing_weight
 
     def forward(self, batch: Batch) -> Loss:
-        loss = sequence_to_sequence(self.model, batch, self.smoothing, self.bag_weight)
+        loss = sequence_to_sequence(self.model, batch, self.smoothing, self.bag_weight, self.pointing_weight)
         return aligned(loss, self.model, batch.pairs, self.align_weight)
 
 

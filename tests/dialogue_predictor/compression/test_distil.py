@@ -128,6 +128,31 @@ def test_a_student_of_the_same_width_begins_with_evenly_chosen_layers() -> None:
     assert torch.equal(ours, theirs)
 
 
+def test_a_narrower_student_begins_with_words_that_are_as_alike_as_the_teachers() -> None:
+    teacher, pupil = tiny_model(5), student()
+    few = torch.randn(60, 16, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():  # all that the teacher's 32 dimensions hold are 16
+        few -= few.mean(dim=0)
+        teacher.model.shared.weight.copy_(few @ torch.linalg.qr(torch.randn(32, 16))[0].T)
+    deviation = float(pupil.model.shared.weight.detach().std())
+    assert inherit(pupil, teacher) >= 60 * 16
+    words = pupil.model.shared.weight.detach()
+    alike = [functional.normalize(rows) @ functional.normalize(rows).T for rows in (few, words)]
+    torch.testing.assert_close(alike[1], alike[0], atol=1e-4, rtol=1e-4)
+    assert float(words.std()) == pytest.approx(deviation, rel=1e-4)
+
+
+def test_pointing_counts_where_there_is_a_copy_head() -> None:
+    batch = batch_of([Example((7, 9, 7, 11, 2), (9, 11, 2), "en")])
+    for copy in (False, True):
+        pupil = student(copy=copy)
+        losses = [
+            Distillation(pupil, Teacher(tiny_model(5, copy=copy)), DistilWeights(pointing=weight)).train()(batch).mean
+            for weight in (0.0, 1.0)
+        ]
+        assert bool(losses[1] > losses[0] + 0.1) is copy
+
+
 def test_sequences_are_what_the_teacher_says_and_go_on_where_they_stopped(tmp_path: Path) -> None:
     tokenizer, given = tiny_tokenizer(), examples(70)
     options = SequenceOptions(examples=70, num_beams=2, max_new_tokens=6, compute="fp32")

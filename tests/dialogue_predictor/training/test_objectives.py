@@ -1,15 +1,17 @@
 """Every loss against the formula written out, or torch's own."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dialogue_predictor.model.copying import CopyHead
 from dialogue_predictor.model.heads import MaskedHead
 from dialogue_predictor.model.transformer import DialogueTransformer
-from dialogue_predictor.training.batches import IGNORE
+from dialogue_predictor.training.batches import IGNORE, Batch
 from dialogue_predictor.training.objectives import (
     Loss,
     bag_of_words,
@@ -18,6 +20,8 @@ from dialogue_predictor.training.objectives import (
     hard_distillation,
     info_nce,
     masked_modelling,
+    pointing,
+    sequence_to_sequence,
     simmim,
     soft_distillation,
     token_nll,
@@ -145,6 +149,36 @@ def test_the_bag_of_words_counts_each_word_of_a_reply_and_no_padding() -> None:
     logs = logits.log_softmax(-1)
     expected = -(logs[0, [5, 9, 11, 2]].sum() + logs[1, [7, 2]].sum()) / 6
     torch.testing.assert_close(bag_of_words(logits, TARGET_OUT), expected)
+
+
+def test_pointing_is_at_every_place_where_the_source_says_a_target_token() -> None:
+    attention = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.7, 0.2, 0.1, 0.0]])  # on the four source tokens
+
+    class Fixed(CopyHead):
+        def forward(self, states: Tensor, keys: Tensor, source_mask: Tensor) -> tuple[Tensor, Tensor]:
+            return states[..., :1], attention[:, None].expand(-1, states.shape[1], -1)
+
+    copy, states, memory = Fixed(4), torch.zeros(2, 3, 4), torch.zeros(2, 4, 4)
+    source, said = torch.tensor([[8, 5, 5, 2], [9, 2, 0, 0]]), torch.tensor([[5, 7, 2], [6, 2, IGNORE]])
+    batch = Batch(source, source != 0, said.clamp(min=0), said, units=5, tokens=11)
+    expected = -(math.log(0.2 + 0.3) + math.log(0.4) + math.log(0.2)) / 3
+    assert float(pointing(copy, states, memory, batch)) == pytest.approx(expected)
+    nowhere = replace(batch, target_out=torch.tensor([[7, 7, 7], [7, 7, IGNORE]]))
+    assert float(pointing(copy, states, memory, nowhere)) == 0
+
+
+def test_pointing_teaches_the_copy_head_even_behind_a_shut_gate() -> None:
+    model = tiny_model(seed=1, vocab_size=20, copy=True).double()
+    head = model.model.copy
+    assert head is not None
+    with torch.no_grad():
+        head.gate.bias.fill_(-60.0)
+    batch = Batch(SOURCE, MASK, TARGET_IN, TARGET_OUT, units=6, tokens=13)
+    sequence_to_sequence(model, batch).mean.backward()
+    assert head.q_proj.weight.grad is not None
+    assert float(head.q_proj.weight.grad.abs().max()) < 1e-12
+    sequence_to_sequence(model, batch, pointing_weight=0.5).mean.backward()
+    assert float(head.q_proj.weight.grad.abs().max()) > 1e-6
 
 
 @pytest.mark.parametrize("copy", [False, True])
