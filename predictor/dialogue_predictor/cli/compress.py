@@ -59,7 +59,9 @@ TargetWeight = Annotated[float, typer.Option(help="Weight of the replies themsel
 Temperature = Annotated[float, typer.Option(help="At which probabilities are compared.", min=0.1)]
 Smoothing = Annotated[float, typer.Option(help="Of the replies as labels.", min=0, max=0.9)]
 BagWeight = Annotated[float, typer.Option(help="Weight of the bag-of-words loss; 0 for none.", min=0)]
-PointingWeight = Annotated[float, typer.Option(help="Weight of the loss that points at copied words; 0 for none.", min=0)]
+PointingWeight = Annotated[
+    float, typer.Option(help="Weight of the loss that points at copied words; 0 for none.", min=0)
+]
 Compared = Annotated[int, typer.Option(help="Validation examples to compare models on.", min=1)]
 EncoderLayers = Annotated[int | None, typer.Option(help="As many as before.", min=1)]
 DecoderLayers = Annotated[int | None, typer.Option(help="As many as before.", min=1)]
@@ -135,6 +137,7 @@ def sequences(
     out: Annotated[Path, typer.Option(help="The file to write; one that was begun goes on.", dir_okay=False)],
     examples: Annotated[int, typer.Option(help="Training sources to answer.", min=1)] = 40_000,
     num_beams: Annotated[int, typer.Option(help="Beams of the search; 1 is greedy.", min=1, max=16)] = 4,
+    length_penalty: Annotated[float, typer.Option(help="Above 1 favours long replies.", min=0, max=2)] = 1.5,
     compute: Annotated[Compute, typer.Option(help="Number format of the search.")] = Compute.int8,
     examples_share: ExamplesShare = 1.0,
     simulated: Simulated = 12_000,
@@ -147,7 +150,9 @@ def sequences(
         from dialogue_predictor.compression.sequences import SequenceOptions
         from dialogue_predictor.training.stage import StageOptions
 
-        asked = SequenceOptions(examples=examples, num_beams=num_beams, compute=compute.value, seed=seed)
+        asked = SequenceOptions(
+            examples=examples, num_beams=num_beams, length_penalty=length_penalty, compute=compute.value, seed=seed
+        )
         options = StageOptions(examples_share=examples_share, simulated=simulated, seed=seed, threads=threads)
         written = write_teachers_sequences(data, out, teacher, options, asked, typer.echo)
         typer.echo(f"{out}: {written:,} sources answered")

@@ -1,7 +1,9 @@
 """What the teacher itself says to the training sources: targets that a student finds easier to learn than people's.
 
-Sequence-level distillation (Kim and Rush 2016, arXiv:1606.07947). The file has a line of facts and then one for each
-example; what was written before an interruption is kept.
+Sequence-level interpolation (Kim and Rush 2016, arXiv:1606.07947): of a search's hypotheses the one that is most like what
+a person replied, so that the student learns the teacher's way of saying what people say; the person's reply itself where no
+hypothesis is sound. The file has a line of facts and then one for each example; what was written before an interruption is
+kept.
 """
 
 import hashlib
@@ -10,15 +12,20 @@ import random
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import torch
+from sacrebleu import sentence_chrf
 
 from dialogue_predictor.artifacts.config import Compute
 from dialogue_predictor.backends.engines.choose import engine_for
 from dialogue_predictor.decoding.options import GenerationOptions, TokenIds
+from dialogue_predictor.decoding.outcome import Hypothesis, Outcome
 from dialogue_predictor.decoding.search import decode
+from dialogue_predictor.inference.quality import degenerate
+from dialogue_predictor.inference.request import Reply
 from dialogue_predictor.model.transformer import DialogueTransformer
 from dialogue_predictor.text.tokenizer import Tokenizer
 from dialogue_predictor.training.data.examples import Example
@@ -30,10 +37,12 @@ REPORT_EVERY = 20  # batches
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceOptions:
-    """`examples` sources are answered with `num_beams` beams."""
+    """`examples` sources are answered with `num_beams` beams. A `length_penalty` above 1 because sums of log p favour the
+    shortest hypotheses, and a student that learns from those is curt."""
 
     examples: int = 40_000
     num_beams: int = 4
+    length_penalty: float = 1.5
     max_new_tokens: int = 48
     compute: Compute = "int8"
     seed: int = 0
@@ -57,13 +66,16 @@ def write_sequences(
         "tokenizer": tokens_of(tokenizer),
         "sources": hashlib.sha256(repr([one.source for one in ordered[:CHUNK]]).encode()).hexdigest(),
         "num_beams": options.num_beams,
+        "length_penalty": options.length_penalty,
         "max_new_tokens": options.max_new_tokens,
     }
     done = resumed(path, facts)
     config = teacher.config
     ids = TokenIds(start=config.decoder_start_id, eos=config.eos_id, pad=config.pad_id)
     search = GenerationOptions(
-        num_beams=options.num_beams, max_new_tokens=min(options.max_new_tokens, config.max_positions)
+        num_beams=options.num_beams,
+        max_new_tokens=min(options.max_new_tokens, config.max_positions),
+        length_penalty=options.length_penalty,
     )
     engine = engine_for(teacher, options.compute)
     with path.open("a", encoding="utf-8") as file, torch.inference_mode():
@@ -71,13 +83,24 @@ def write_sequences(
             chosen = ordered[start : start + BATCH]
             outcomes = decode(engine, [one.source for one in chosen], search, ids)
             for one, outcome in zip(chosen, outcomes, strict=True):
-                end = (config.eos_id,) if outcome.best.complete else ()
-                target = [*outcome.best.tokens, *end]
+                best = closest(outcome, tokenizer.decode(list(one.target)), tokenizer)
+                target = [*best.tokens, config.eos_id] if best else one.target
                 file.write(json.dumps({"source": one.source, "target": target, "language": one.language}) + "\n")
             file.flush()
             if number % REPORT_EVERY == 0:
                 say(f"{start + len(chosen):,} of {len(ordered):,} sources answered")
     return len(ordered) - min(done, len(ordered))
+
+
+def closest(outcome: Outcome, people: str, tokenizer: Tokenizer) -> Hypothesis | None:
+    """The sound hypothesis with the best chrF to a person's reply, the first of equals; None where all are degenerate."""
+    scored = [
+        (sentence_chrf(text, [people]).score, one)
+        for one in outcome.hypotheses
+        for text in [tokenizer.decode(one.tokens)]
+        if not degenerate(Reply(text, 0.0, 0, 0, 0, False, "stop" if one.complete else "length"), people)
+    ]
+    return max(scored, key=itemgetter(0))[1] if scored else None
 
 
 def in_chunks(examples: Sequence[Example]) -> list[Example]:
@@ -104,7 +127,7 @@ def resumed(path: Path, facts: Mapping[str, Any]) -> int:
 
 
 def read_sequences(path: Path, tokenizer: Tokenizer) -> list[Example]:
-    """The examples with the teacher's targets; empty answers are left out.
+    """The examples with the teacher's targets; empty ones are left out.
 
     Raises ValueError naming file and line, or when the file is of another tokenizer.
     """

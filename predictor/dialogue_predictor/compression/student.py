@@ -43,7 +43,7 @@ def inherit(student: DialogueTransformer, teacher: DialogueTransformer) -> int:
 def narrowed(rows: Tensor, like: Tensor) -> Tensor:
     """Rows [V, W] along the D directions in which they differ most, in the deviation of `like` [V, D]."""
     _, _, directions = torch.linalg.svd(rows - rows.mean(dim=0), full_matrices=False)
-    projected = rows @ directions[: like.shape[1]].T
+    projected: Tensor = rows @ directions[: like.shape[1]].T
     return projected * (like.std() / projected.std())
 
 

@@ -42,8 +42,8 @@ class Step:
 def chain(data: Path, out: Path, sizes: Sizes = Sizes(), threads: int = 2, seed: int = 0) -> list[Step]:
     """The steps from the corpora in `data` to two evaluated runs under `out`, in order.
 
-    The first version's student learns from the teacher's probabilities and from people; the second one goes on from
-    there with the teacher's own replies as well (sequence-level distillation).
+    The student learns from people, from the teacher's own replies and from its probabilities; what it is halfway is
+    the first version.
     """
     common = ("--data", str(data), *sizes.data, "--threads", str(threads), "--seed", str(seed))
     pre, teacher, student, later = (out / name for name in ("pretrained", "teacher", "student", "student-later"))
@@ -58,12 +58,12 @@ def chain(data: Path, out: Path, sizes: Sizes = Sizes(), threads: int = 2, seed:
     steps = [
         stage(("train", "pretrain"), pre, 0.1, *sizes.teacher),
         stage(("train", "finetune"), teacher, 0.5, "--start", str(pre)),
-        stage(distil, student, 0.2, *taught, *sizes.student),
         Step(
             ("compress", "sequences", *common, *taught, "--out", str(replies), "--examples", str(sizes.answered)),
             out / "replies.done",
         ),
-        stage(distil, later, 0.2, *taught, "--start", str(student), "--sequences", str(replies)),
+        stage(distil, student, 0.2, *taught, "--sequences", str(replies), *sizes.student),
+        stage(distil, later, 0.2, *taught, "--sequences", str(replies), "--start", str(student)),
     ]
     for run, version in ((student, FIRST), (later, SECOND)):
         steps += quantised(data, out, run, version, sizes.evaluated, teacher, threads)

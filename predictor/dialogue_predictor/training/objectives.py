@@ -100,9 +100,8 @@ def pointing(copy: CopyHead, states: Tensor, memory: Tensor, batch: Batch) -> Te
     _, attention = copy(states, copy.k_proj(memory), batch.source_mask)  # [B, T, S]
     same = batch.source[:, None] == batch.target_out[:, :, None]
     found = same.any(dim=-1)
-    if not found.any():
-        return attention.new_zeros(())
-    return -(attention * same).sum(dim=-1)[found].clamp(min=torch.finfo(attention.dtype).tiny).log().mean()
+    pointed: Tensor = (attention * same).sum(dim=-1)[found]
+    return -pointed.clamp(min=torch.finfo(pointed.dtype).tiny).log().sum() / max(len(pointed), 1)
 
 
 def bag_of_words(logits: Tensor, target_out: Tensor) -> Tensor:

@@ -32,8 +32,8 @@ def test_the_stages_follow_each_other_and_share_the_time(tmp_path: Path) -> None
     assert [" ".join(step.words[:2]) for step in steps[:5]] == [
         "train pretrain",
         "train finetune",
-        "compress distil",
         "compress sequences",
+        "compress distil",
         "compress distil",
     ]
     minutes = [

@@ -174,10 +174,10 @@ def test_pointing_teaches_the_copy_head_even_behind_a_shut_gate() -> None:
     with torch.no_grad():
         head.gate.bias.fill_(-60.0)
     batch = Batch(SOURCE, MASK, TARGET_IN, TARGET_OUT, units=6, tokens=13)
-    sequence_to_sequence(model, batch).mean.backward()
+    torch.autograd.backward(sequence_to_sequence(model, batch).mean)
     assert head.q_proj.weight.grad is not None
     assert float(head.q_proj.weight.grad.abs().max()) < 1e-12
-    sequence_to_sequence(model, batch, pointing_weight=0.5).mean.backward()
+    torch.autograd.backward(sequence_to_sequence(model, batch, pointing_weight=0.5).mean)
     assert float(head.q_proj.weight.grad.abs().max()) > 1e-6
 
 

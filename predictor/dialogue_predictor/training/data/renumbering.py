@@ -18,7 +18,7 @@ DIGITS: Final = "0123456789"
 def digits_of(encode: Callable[[str], list[int]]) -> tuple[int, ...]:
     """The ids of the ten digits; none where a tokenizer joins digits with one another or with a space."""
     together, apart = encode(f" {DIGITS}"), [encode(digit) for digit in DIGITS]
-    return tuple(together[-10:]) if apart == [[id] for id in together[-10:]] else ()
+    return tuple(together[-10:]) if apart == [[one] for one in together[-10:]] else ()
 
 
 def renumber(examples: Sequence[Example], digits: Sequence[int], draw: random.Random) -> list[Example]:
@@ -30,5 +30,5 @@ def renumber(examples: Sequence[Example], digits: Sequence[int], draw: random.Ra
 
 def renumbered(example: Example, digits: Sequence[int], draw: random.Random) -> Example:
     other = dict(zip(digits, draw.sample(list(digits), len(digits)), strict=True))
-    source, target = (tuple(other.get(id, id) for id in ids) for ids in (example.source, example.target))
+    source, target = (tuple(other.get(token, token) for token in ids) for ids in (example.source, example.target))
     return replace(example, source=source, target=target)
