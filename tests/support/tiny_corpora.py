@@ -8,6 +8,12 @@ from typing import Any
 
 Record = Mapping[str, Any]
 
+TINY_FLAGS = (
+    *("--d-model", "16", "--ffn", "16", "--heads", "2", "--encoder-layers", "1", "--decoder-layers", "1"),
+    *("--vocabulary", "400"),
+)
+"""A model for them, as flags of `dialogue train`."""
+
 ENGLISH = (
     ("I need a cheap restaurant.", "Which city should the restaurant be in?"),
     ("Find me a hotel for two nights.", "Where would you like to stay?"),

@@ -41,10 +41,7 @@ def quantise_run(
     torch.set_num_threads(options.threads)
     model, tokenizer = load_start(source)
     spoken = [one for one in read_corpora(data)["validation"] if one.corpus != "smalltalk"]
-    longest = min(options.limits.max_source_tokens, model.config.max_positions)
-    limits = Limits(
-        options.limits.max_turns, longest, min(options.limits.max_target_tokens, model.config.max_positions)
-    )
+    limits = options.limits.within(model.config.max_positions)
     sample = validation_sample(spoken, tokenizer, limits, options.compared)
     if not sample:
         raise ValueError(f"{data} has no validation dialogue with a reply to compare models on")

@@ -81,9 +81,8 @@ class Subject:
 
     def source(self, turns: Sequence[Turn]) -> Source:
         """The prompt as serving builds it, within the model's positions."""
-        limits = Limits()
-        most = min(limits.max_source_tokens, self.model.config.max_positions)
-        return source_of(turns, self.tokenizer, self.text, limits.max_turns, most).ids
+        limits = Limits().within(self.model.config.max_positions)
+        return source_of(turns, self.tokenizer, self.text, limits.max_turns, limits.max_source_tokens).ids
 
     def replies(self, asked: Sequence[Sequence[Turn]]) -> list[Said]:
         """Replies to dialogues, in their order, searched for in batches of like length."""

@@ -131,11 +131,7 @@ class Material:
 
 def material_of(mixture: Mixture, tokenizer: Tokenizer, options: StageOptions, config: ModelConfig) -> Material:
     """Sources and targets within the model's positions."""
-    limits = replace(
-        options.limits,
-        max_source_tokens=min(options.limits.max_source_tokens, config.max_positions),
-        max_target_tokens=min(options.limits.max_target_tokens, config.max_positions),
-    )
+    limits = options.limits.within(config.max_positions)
     draw = random.Random(options.seed)
     parts = {
         name: encode_all(share_of(part, options.examples_share, draw), tokenizer, limits, draw)

@@ -10,24 +10,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dialogue_predictor.cli import app
-from support.tiny_corpora import write_corpora
+from support.tiny_corpora import TINY_FLAGS, write_corpora
 
-SIZES = [
-    "--d-model",
-    "16",
-    "--ffn",
-    "16",
-    "--heads",
-    "2",
-    "--encoder-layers",
-    "1",
-    "--decoder-layers",
-    "1",
-    "--vocabulary",
-    "400",
-]
 SMALL = [
-    *SIZES,
+    *TINY_FLAGS,
     *["--batch-tokens", "256", "--threads", "1", "--precision", "fp32", "--max-steps", "2", "--warmup-steps", "1"],
 ]
 

@@ -12,24 +12,10 @@ import pytest
 
 from dialogue_predictor.training.interrupts import interrupts
 from dialogue_predictor.training.run import open_run
-from support.tiny_corpora import write_corpora
+from support.tiny_corpora import TINY_FLAGS, write_corpora
 
-SIZES = [
-    "--d-model",
-    "16",
-    "--ffn",
-    "16",
-    "--heads",
-    "2",
-    "--encoder-layers",
-    "1",
-    "--decoder-layers",
-    "1",
-    "--vocabulary",
-    "400",
-]
 SMALL = [
-    *SIZES,
+    *TINY_FLAGS,
     *["--batch-tokens", "128", "--threads", "1", "--seed", "3", "--precision", "fp32", "--checkpoint-seconds", "999"],
 ]
 

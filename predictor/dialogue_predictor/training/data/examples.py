@@ -7,7 +7,7 @@ share for facts would cut the first one is raised: an answer that lost its fact 
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dialogue_predictor.text.dialogue import Role
 from dialogue_predictor.text.prompt import Parts, assemble_prompt
@@ -34,6 +34,11 @@ class Limits:
     max_turns: int = 12
     max_source_tokens: int = 192
     max_target_tokens: int = 48
+
+    def within(self, positions: int) -> "Limits":
+        """The same, as far as a model's positions go."""
+        source, target = min(self.max_source_tokens, positions), min(self.max_target_tokens, positions)
+        return replace(self, max_source_tokens=source, max_target_tokens=target)
 
 
 def examples_of(
