@@ -99,6 +99,10 @@ train-default: setup  ## both default bundles, pretraining to cards: make train-
 	@test -n "$(DATA)" || { echo "train-default: name the corpora: make train-default DATA=folder"; exit 1; }
 	$(BIN)/dialogue train default --data $(DATA) --out $(or $(OUT),build/default) $(if $(MINUTES),--minutes $(MINUTES))
 
+ablation: setup  ## what pretraining and the copy head are worth: make ablation DATA=folder-of-corpora [MINUTES=24]
+	@test -n "$(DATA)" || { echo "ablation: name the corpora: make ablation DATA=folder"; exit 1; }
+	$(BIN)/dialogue train ablation --data $(DATA) --out $(or $(OUT),build/ablation) $(if $(MINUTES),--minutes $(MINUTES))
+
 # --- the local cluster -------------------------------------------------------------------------------------------------
 
 cluster-up:  ## a real Kubernetes with KServe and a gateway; ARGS="--light" or ARGS="--nodes 2"

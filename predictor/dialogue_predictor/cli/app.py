@@ -5,7 +5,7 @@ import typer
 from dialogue_predictor.cli import bench, bundle, compress, data, evaluate, train
 from dialogue_predictor.cli.chat import chat
 from dialogue_predictor.cli.classify import classify
-from dialogue_predictor.cli.default import default
+from dialogue_predictor.cli.default import ablation, default
 from dialogue_predictor.cli.serve import serve
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app.command()(serve)
 app.command()(chat)
 train.app.command()(classify)
 train.app.command()(default)
+train.app.command()(ablation)
 app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
 app.add_typer(compress.app, name="compress")

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dialogue_predictor.artifacts.build import build
@@ -26,14 +26,7 @@ def train_default(
 ) -> list[Bundle]:
     """Both versions, in `out`/bundles. Raises StepFailed."""
     steps = chain(data, out, sizes, threads, seed)
-    out.mkdir(parents=True, exist_ok=True)
-    for number, step in enumerate(steps, 1):
-        line = f"{number}/{len(steps)} dialogue {' '.join(step.words)}"
-        if step.result.exists():
-            say(f"{line}\n    done before")
-            continue
-        say(line)
-        carry_out(step)
+    carry_out_all(steps, out, say)
     bundles = []
     for version in (FIRST, SECOND):
         run, folder = out / f"int8-{version}", out / "bundles" / version
@@ -43,6 +36,18 @@ def train_default(
         bundles.append(open_bundle(folder))
         say(f"{folder}: {bundles[-1].digest}")
     return bundles
+
+
+def carry_out_all(steps: Sequence[Step], out: Path, say: Callable[[str], None]) -> None:
+    """Those that are not done yet, in the folder `out`. Raises StepFailed."""
+    out.mkdir(parents=True, exist_ok=True)
+    for number, step in enumerate(steps, 1):
+        line = f"{number}/{len(steps)} dialogue {' '.join(step.words)}"
+        if step.result.exists():
+            say(f"{line}\n    done before")
+            continue
+        say(line)
+        carry_out(step)
 
 
 def carry_out(step: Step) -> None:
