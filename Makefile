@@ -95,7 +95,7 @@ chaos: setup  ## dice throw faults at rollouts: make chaos SEED=1 MINUTES=10, or
 crash-points: setup  ## every write of every story with a crash, a lost answer, a late arrival; 10 minutes (root)
 	$(BIN)/python -m chaos.crash_points $(ARGS)
 
-train-default: setup  ## both default bundles, pretraining to cards: make train-default DATA=folder-of-corpora [MINUTES=240]
+train-default: setup  ## both default bundles, pretraining to cards: make train-default DATA=folder-of-corpora [MINUTES=150]
 	@test -n "$(DATA)" || { echo "train-default: name the corpora: make train-default DATA=folder"; exit 1; }
 	$(BIN)/dialogue train default --data $(DATA) --out $(or $(OUT),build/default) $(if $(MINUTES),--minutes $(MINUTES))
 

@@ -18,7 +18,7 @@ Plan = Annotated[bool, typer.Option(help="Print the commands and do nothing.")]
 def default(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of all runs and both bundles.", file_okay=False)],
-    minutes: Annotated[float, typer.Option(help="Of training in all, without reading and evaluating.", min=0.1)] = 240,
+    minutes: Annotated[float, typer.Option(help="Of training in all, without reading and evaluating.", min=0.1)] = 150,
     plan: Plan = False,
     seed: Seed = 0,
     threads: Threads = 2,

@@ -20,7 +20,7 @@ DIGEST: Final = "digest"
 class Sizes:
     """`minutes` of training in all; flags in which models and stages differ from their defaults."""
 
-    minutes: float = 240.0
+    minutes: float = 150.0
     teacher: tuple[str, ...] = ()
     student: tuple[str, ...] = (
         *("--d-model", "160", "--heads", "4", "--ffn", "640", "--encoder-layers", "2", "--decoder-layers", "1"),
@@ -56,14 +56,14 @@ def chain(data: Path, out: Path, sizes: Sizes = Sizes(), threads: int = 2, seed:
     distil = ("compress", "distil")
     taught = ("--teacher", str(teacher))
     steps = [
-        stage(("train", "pretrain"), pre, 0.1, *sizes.teacher),
-        stage(("train", "finetune"), teacher, 0.5, "--start", str(pre)),
+        stage(("train", "pretrain"), pre, 0.05, *sizes.teacher),
+        stage(("train", "finetune"), teacher, 0.65, "--start", str(pre)),
         Step(
             ("compress", "sequences", *common, *taught, "--out", str(replies), "--examples", str(sizes.answered)),
             out / "replies.done",
         ),
-        stage(distil, student, 0.2, *taught, "--sequences", str(replies), *sizes.student),
-        stage(distil, later, 0.2, *taught, "--sequences", str(replies), "--start", str(student)),
+        stage(distil, student, 0.15, *taught, "--sequences", str(replies), *sizes.student),
+        stage(distil, later, 0.15, *taught, "--sequences", str(replies), "--start", str(student)),
     ]
     for run, version in ((student, FIRST), (later, SECOND)):
         steps += quantised(data, out, run, version, sizes.evaluated, teacher, threads)

@@ -15,6 +15,8 @@ from dialogue_predictor.model.transformer import DialogueTransformer
 from dialogue_predictor.model.vectors import mean_state
 from dialogue_predictor.training.batches import IGNORE, Batch
 
+CONTEXT = 3
+
 
 class Loss(NamedTuple):
     """`mean` has the gradient; `nll` is the summed negative log-likelihood without smoothing, over `tokens`.
@@ -92,16 +94,26 @@ def sequence_to_sequence(
 
 
 def pointing(copy: CopyHead, states: Tensor, memory: Tensor, batch: Batch) -> Tensor:
-    """−log of the attention that finds a target token in the source, the mean over those that are there (arXiv:1607.01628).
+    """−log of the attention on where a target token stands in the source, the mean over those that do (arXiv:1607.01628).
 
     A young pointer learns next to nothing from what is said: the gate lets little of its gradient through until it points
     at the right place, and stays shut until it does.
     """
     _, attention = copy(states, copy.k_proj(memory), batch.source_mask)  # [B, T, S]
-    same = batch.source[:, None] == batch.target_out[:, :, None]
-    found = same.any(dim=-1)
-    pointed: Tensor = (attention * same).sum(dim=-1)[found]
+    places = said_at(batch.source, batch.target_out)
+    pointed: Tensor = (attention * places).sum(dim=-1)[places.any(dim=-1)]
     return -pointed.clamp(min=torch.finfo(pointed.dtype).tiny).log().sum() / max(len(pointed), 1)
+
+
+def said_at(source: Tensor, target: Tensor) -> Tensor:
+    """Where source [B, S] says each token of target [B, T] → [B, T, S]: of the same tokens those that also follow the same
+    ones, up to `CONTEXT` of them, because of a number's digits only one is the next."""
+    same = source[:, None] == target[:, :, None]
+    found = longer = same
+    for _ in range(CONTEXT):
+        longer = same & functional.pad(longer, (1, 0, 1, 0))[:, :-1, :-1]
+        found = torch.where(longer.any(dim=-1, keepdim=True), longer, found)
+    return found
 
 
 def bag_of_words(logits: Tensor, target_out: Tensor) -> Tensor:

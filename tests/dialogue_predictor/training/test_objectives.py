@@ -21,6 +21,7 @@ from dialogue_predictor.training.objectives import (
     info_nce,
     masked_modelling,
     pointing,
+    said_at,
     sequence_to_sequence,
     simmim,
     soft_distillation,
@@ -165,6 +166,14 @@ def test_pointing_is_at_every_place_where_the_source_says_a_target_token() -> No
     assert float(pointing(copy, states, memory, batch)) == pytest.approx(expected)
     nowhere = replace(batch, target_out=torch.tensor([[7, 7, 7], [7, 7, IGNORE]]))
     assert float(pointing(copy, states, memory, nowhere)) == 0
+
+
+def test_of_the_same_tokens_those_count_that_follow_the_same_ones() -> None:
+    source = torch.tensor([[5, 5, 7, 5, 8, 9, 5, 0]])
+    target = torch.tensor([[7, 5, 8, 5, 9, 4, IGNORE]])
+    places = [row.nonzero()[:, 0].tolist() for row in said_at(source, target)[0]]
+    # 5 after 7, 8 after 7 5; then 5, which never follows an 8: everywhere; 9 never follows a 5 either
+    assert places == [[2], [3], [4], [0, 1, 3, 6], [5], [], []]
 
 
 def test_pointing_teaches_the_copy_head_even_behind_a_shut_gate() -> None:
