@@ -28,7 +28,7 @@ class Sizes:
     training: tuple[str, ...] = ("--batch-tokens", "4096", "--learning-rate", "0.001")
     data: tuple[str, ...] = ()
     answered: int = 30_000
-    evaluated: int = 1000
+    evaluated: int = 500
 
 
 @dataclass(frozen=True, slots=True)
