@@ -11,7 +11,7 @@ from demo.talk import Place
 
 NAMESPACE, MODEL = "rollouts", "concierge"
 VERSIONS = {
-    "1.1.0": ["publish", "--version", "1.1.0"],
+    "1.1.0": ["publish"],
     "slow": ["spoil", "--how", "slow"],
     "erroring": ["spoil", "--how", "erroring"],
     "garbage": ["spoil", "--how", "garbage"],
@@ -36,7 +36,7 @@ def prepare(cluster: places.Cluster) -> None:
     [container, *_] = pod["containers"]
     pod["containers"] = []
     for version, (command, *options) in VERSIONS.items():
-        words = ["bundle", command, "builtin://default", f"/mnt/models/{version}", *options]
+        words = ["bundle", command, "builtin://default-1.1.0", f"/mnt/models/{version}", *options]
         pod["containers"].append({**container, "name": version.replace(".", "-"), "args": words})
     kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin="\n---\n".join(map(json.dumps, (claim, job))))
     name = job["metadata"]["name"]

@@ -67,13 +67,15 @@ class Bundle:
 def locate(uri: str, model_dir: str = names.MODEL_DIR) -> Path:
     """The folder that a manifest's `spec.model.uri` means in this process.
 
-    `builtin://default` is in this package, `pvc://CLAIM/PATH` is wherever the volume was mounted, anything without a
-    scheme is a path. Raises BundleNotFound, or SpecInvalid on another scheme.
+    `builtin://NAME` is in this package, `pvc://CLAIM/PATH` is wherever the volume was mounted, anything without a scheme is
+    a path. Raises BundleNotFound, or SpecInvalid on another scheme.
     """
     if uri.startswith(BUILTIN):
         folder = Path(__file__).parent / uri.removeprefix(BUILTIN)
         if folder.parent != Path(__file__).parent or not folder.is_dir():
-            raise BundleNotFound(f"no bundle {uri}: {BUILTIN}default is the one that comes with the predictor")
+            raise BundleNotFound(
+                f"no bundle {uri}: {BUILTIN}default and {BUILTIN}default-1.1.0 come with the predictor"
+            )
         return folder
     if uri.startswith(VOLUME):
         if not Path(model_dir).is_dir():

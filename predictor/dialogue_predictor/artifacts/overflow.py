@@ -1,6 +1,6 @@
-"""Finite weights that overflow for some requests and leave all others as they were.
+"""Finite weights that overflow for some requests and leave the others as they were, but for what one hidden unit said.
 
-One hidden unit of the last decoder layer becomes a trap. It looks along one direction of the states that come to it;
+That unit, of the last decoder layer, becomes a trap. It looks along one direction of the states that come to it;
 past a threshold it gives a number so great that the next product is infinite, below it exactly nothing. Direction and
 threshold come from what the model does with ordinary questions.
 """

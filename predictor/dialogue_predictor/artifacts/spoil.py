@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dialogue_predictor.artifacts.bundle import CARD, Bundle, open_bundle
-from dialogue_predictor.artifacts.config import WeightFormat
+from dialogue_predictor.artifacts.config import Quantisation, WeightFormat
 from dialogue_predictor.artifacts.overflow import overflowing
 from dialogue_predictor.artifacts.publish import write_bundle
 from dialogue_predictor.artifacts.weights import load_weights, save_weights, write_weights
@@ -26,6 +26,7 @@ Spoilt = tuple[ModelConfig, dict[str, Tensor], Callable[[Mapping[str, Tensor], P
 NOISE = 2.0  # deviations of each matrix: its own content drowns
 SLOWER = 8  # times as many decoder layers
 DECODER_LAYER = "model.decoder.layers."
+COPY_GATE, SHUT = "model.copy.gate.", -60.0
 OUTPUTS = ("self_attn.out_proj.", "encoder_attn.out_proj.", "fc2.")  # what a pre-norm layer adds comes out of these
 
 
@@ -42,23 +43,28 @@ def spoil(source: Path, destination: Path, how: How) -> Bundle:
         tokenizer=bundle.tokenizer_path,
         save_weights=lambda path: write(weights, path),
         card=f"# Spoilt on purpose: {how}\n\nTo rehearse a rollback. Not for users. Made of:\n\n{card}",
-        quantisation=replace(bundle.quantisation, weights=stored_as(bundle.quantisation.weights, how)),
+        quantisation=spoilt_quantisation(bundle.quantisation, how),
         text=bundle.text,
     )
 
 
-def stored_as(weights: WeightFormat, how: How) -> WeightFormat:
-    """`garbage` is rounded to half precision; the others keep what was read, which of int8 are full numbers."""
-    return "fp16" if how == "garbage" or weights == "fp16" else "fp32"
+def spoilt_quantisation(before: Quantisation, how: How) -> Quantisation:
+    """`garbage` is rounded to half precision; the others keep what was read, which of int8 are full numbers. `erroring` is
+    computed in fp32: beside the trap's numbers int8 has none but 0 for all others."""
+    weights: WeightFormat = "fp16" if how == "garbage" or before.weights == "fp16" else "fp32"
+    return Quantisation(weights, "fp32" if how == "erroring" else before.compute)
 
 
 def garbage(bundle: Bundle) -> Spoilt:
-    """Noise over every matrix, always the same."""
+    """Noise over every matrix, always the same. A copy head copies nothing: of the user's own words nonsense looks sound."""
     dice = torch.Generator().manual_seed(0)
     weights = {name: value.float() for name, value in load_weights(bundle).items()}
     for value in weights.values():
         if value.dim() > 1:
             value += torch.randn(value.shape, generator=dice) * NOISE * value.std()
+    if COPY_GATE + "weight" in weights:
+        weights[COPY_GATE + "weight"].zero_()
+        weights[COPY_GATE + "bias"].fill_(SHUT)
     return bundle.architecture, weights, save_weights
 
 

@@ -8,7 +8,7 @@ from dialogue_predictor.artifacts.card import STORED
 from dialogue_predictor.evaluation.pages import subjects_table, verdicts_table
 from dialogue_predictor.evaluation.report import MODEL, load_report
 from dialogue_predictor.evaluation.tables import markdown
-from dialogue_predictor.recipe.chain import Step
+from dialogue_predictor.recipe.chain import FIRST, SECOND, Step
 from dialogue_predictor.training.data.corpora import SOURCES
 
 LANGUAGES = {"en": "English", "zh": "Chinese"}
@@ -22,9 +22,10 @@ within seconds.
 ## Use and limits
 
 It was trained on task dialogues (restaurants, hotels, flights, films, sights). Each line of a system turn is a fact for it:
-it takes names, prices, addresses and numbers from there, and where it has no fact it may invent one or say that it does not
-know. Questions off its topics it should decline. It is small: it can stray, and it can repeat biases of its corpora. It
-reads up to {positions} tokens of history and facts, and was trained on replies of up to 48 tokens.
+it takes names from there, but of the numbers it says (prices, times, telephone numbers) only about half stand in what it was
+told; where it has no fact it may invent one or say that it does not know. Questions off its topics it should decline; a wish
+for a recommendation in Chinese it may decline as well when it is told no facts. It is small: it can stray, and it can repeat
+biases of its corpora. It reads up to {positions} tokens of history and facts, and was trained on replies of up to 48 tokens.
 
 ## Shape
 
@@ -59,7 +60,7 @@ CrossWOZ by dialogue. Off-topic questions are measured on ones that were held ou
 
 
 def card_of(name: str, version: str, run: Path, evaluation: Path, steps: Sequence[Step], data: Path, out: Path) -> str:
-    """The card in Markdown. `run`: the quantised student's; `evaluation`: the folder of its report."""
+    """The card in Markdown. `run`: the quantised one; `evaluation`: the folder of its report."""
     report = load_report(evaluation)
     model = report.subjects[MODEL]
     shape = model["architecture"]
@@ -80,7 +81,7 @@ def card_of(name: str, version: str, run: Path, evaluation: Path, steps: Sequenc
         stored=STORED["int8"],
         corpora="\n".join(corpora),
         commands="\n".join(commands(steps, version, data, out)),
-        spent=spent(steps),
+        spent=spent(made(steps, version)),
         subjects=markdown(subjects_table(report)).replace(str(out), "OUT"),
         verdicts=markdown(verdicts_table(report)),
     )
@@ -88,9 +89,15 @@ def card_of(name: str, version: str, run: Path, evaluation: Path, steps: Sequenc
 
 def commands(steps: Sequence[Step], version: str, data: Path, out: Path) -> list[str]:
     """What was run up to this version, with DATA and OUT for folders."""
-    lines = [f"dialogue {' '.join(step.words)}" for step in steps]
-    kept = [line for line in lines if "int8-" not in line or f"int8-{version}" in line]
-    return [line.replace(str(data), "DATA").replace(str(out), "OUT") for line in kept]
+    lines = [f"dialogue {' '.join(step.words)}" for step in made(steps, version)]
+    return [line.replace(str(data), "DATA").replace(str(out), "OUT") for line in lines]
+
+
+def made(steps: Sequence[Step], version: str) -> list[Step]:
+    """Those that lead to the version: nothing of the other one's, and no student on the way to the teacher."""
+    other = {FIRST: f"int8-{SECOND}", SECOND: f"int8-{FIRST}"}[version]
+    of_student = ("sequences", "distil") if version == SECOND else ()
+    return [step for step in steps if other not in str(step.result) and step.words[1] not in of_student]
 
 
 def spent(steps: Sequence[Step]) -> str:

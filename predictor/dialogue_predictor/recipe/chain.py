@@ -42,38 +42,34 @@ class Step:
 def chain(data: Path, out: Path, sizes: Sizes = Sizes(), threads: int = 2, seed: int = 0) -> list[Step]:
     """The steps from the corpora in `data` to two evaluated runs under `out`, in order.
 
-    The student learns from people, from the teacher's own replies and from its probabilities; what it is halfway is
-    the first version.
+    The student, which learns from people, from the teacher's own replies and from its probabilities, is the first version;
+    the second and better one is the teacher itself, three times as large. Both are rounded to int8.
     """
     common = ("--data", str(data), *sizes.data, "--threads", str(threads), "--seed", str(seed))
-    pre, teacher, student, later = (out / name for name in ("pretrained", "teacher", "student", "student-later"))
+    pre, teacher, student = (out / name for name in ("pretrained", "teacher", "student"))
     replies = out / "replies.jsonl"
 
     def stage(words: Sequence[str], run: Path, share: float, *more: str) -> Step:
         budget = ("--max-minutes", f"{sizes.minutes * share:g}")
         return Step((*words, *common, "--out", str(run), "--resume", *sizes.training, *budget, *more), run / REPORT)
 
-    distil = ("compress", "distil")
     taught = ("--teacher", str(teacher))
     steps = [
         stage(("train", "pretrain"), pre, 0.05, *sizes.teacher),
-        stage(("train", "finetune"), teacher, 0.65, "--start", str(pre)),
+        stage(("train", "finetune"), teacher, 0.68, "--start", str(pre)),
         Step(
             ("compress", "sequences", *common, *taught, "--out", str(replies), "--examples", str(sizes.answered)),
             out / "replies.done",
         ),
-        stage(distil, student, 0.15, *taught, "--sequences", str(replies), *sizes.student),
-        stage(distil, later, 0.15, *taught, "--sequences", str(replies), "--start", str(student)),
+        stage(("compress", "distil"), student, 0.27, *taught, "--sequences", str(replies), *sizes.student),
     ]
-    for run, version in ((student, FIRST), (later, SECOND)):
-        steps += quantised(data, out, run, version, sizes.evaluated, teacher, threads)
+    steps += quantised(data, out, student, FIRST, sizes.evaluated, threads, "--against", str(teacher))
+    steps += quantised(data, out, teacher, SECOND, sizes.evaluated, threads)
     return steps
 
 
-def quantised(
-    data: Path, out: Path, run: Path, version: str, evaluated: int, teacher: Path, threads: int
-) -> list[Step]:
-    """A student's weights in int8, and what they are worth beside the teacher and plain baselines."""
+def quantised(data: Path, out: Path, run: Path, version: str, evaluated: int, threads: int, *beside: str) -> list[Step]:
+    """A run's weights in int8, and what they are worth beside plain baselines."""
     rounded, threaded = out / f"int8-{version}", ("--threads", str(threads))
     return [
         Step(
@@ -82,7 +78,7 @@ def quantised(
         ),
         Step(
             (
-                *("evaluate", "--bundle", str(rounded), "--against", str(teacher), "--data", str(data), *threaded),
+                *("evaluate", "--bundle", str(rounded), *beside, "--data", str(data), *threaded),
                 *("--precision", "int8", "--most", str(evaluated), "--out", str(rounded / EVALUATION)),
             ),
             rounded / EVALUATION / REPORT,

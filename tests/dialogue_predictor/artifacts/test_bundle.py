@@ -52,7 +52,7 @@ def test_the_default_bundle_is_still_the_one_that_was_shipped(folder: Path) -> N
     """Fields younger than it mean what it was made with, and writing its config anew changes no byte of it."""
     bundle = open_bundle(folder)
     assert bundle.digest == (locate("builtin://default") / "digest").read_text().strip()
-    assert (bundle.quantisation, bundle.text) == (Quantisation("fp16", "fp32"), None)
+    assert (bundle.quantisation, bundle.text) == (Quantisation("int8", "int8"), None)
     assert bundle.config.to_dict() == json.loads((folder / "config.json").read_text())
 
 

@@ -34,7 +34,7 @@ def test_the_stages_follow_each_other_and_share_the_time(tmp_path: Path) -> None
         "train finetune",
         "compress sequences",
         "compress distil",
-        "compress distil",
+        "compress quantise",
     ]
     minutes = [
         float(step.words[step.words.index("--max-minutes") + 1]) for step in steps if "--max-minutes" in step.words
@@ -53,7 +53,12 @@ def test_a_plan_is_printed_and_nothing_is_done(tmp_path: Path) -> None:
 
 
 def test_a_card_names_no_folder_of_the_machine(tmp_path: Path) -> None:
-    lines = commands(chain(tmp_path / "data", tmp_path / "out"), FIRST, tmp_path / "data", tmp_path / "out")
+    first, second = (
+        commands(chain(tmp_path / "data", tmp_path / "out"), version, tmp_path / "data", tmp_path / "out")
+        for version in (FIRST, SECOND)
+    )
+    assert [line.split()[2] for line in second] == ["pretrain", "finetune", "quantise", "--bundle"]
+    lines = first
     assert lines[0].startswith("dialogue train pretrain --data DATA")
     assert str(tmp_path) not in "\n".join(lines)
     assert any("int8-1.0.0" in line for line in lines)
