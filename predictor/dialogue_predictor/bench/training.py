@@ -24,6 +24,7 @@ from dialogue_predictor.training.data.examples import Example
 from dialogue_predictor.training.loop import DTYPES, LoopOptions, Precision, train
 from dialogue_predictor.training.machine import best_precision
 from dialogue_predictor.training.observers import Point, Silent, peak_memory
+from dialogue_predictor.training.process import ENVIRONMENT, keep_memory
 from dialogue_predictor.training.run import begun
 from dialogue_predictor.training.schedule import Progress, Schedule
 from dialogue_predictor.training.stage import small_bilingual
@@ -105,12 +106,9 @@ def compare(rounds: int, steps: int, threads: int, report: Callable[[str], None]
 
 def in_a_process(loop: str, precision: Precision, steps: int, threads: int) -> Sample:
     command = (sys.executable, "-m", "dialogue_predictor.bench.training", loop, precision, str(steps), str(threads))
-    settings = {
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "OMP_NUM_THREADS": str(threads),
-        "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32",  # as `dialogue train` sets it
-    }
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | settings)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": str(threads)}
+    )
     if done.returncode:
         raise RuntimeError(f"{loop}: {done.stderr.strip().splitlines()[-1]}")
     return Sample(**json.loads(done.stdout.splitlines()[-1]))
@@ -176,6 +174,7 @@ def plain(batches: list[Batch], precision: Precision, steps: int) -> Sample:
 
 
 def main(loop: str, precision: Precision, steps: int, threads: int) -> None:
+    keep_memory()
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     sample = (ours if loop == "ours" else plain)(corpus(), precision, steps)

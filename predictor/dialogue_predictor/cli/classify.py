@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dialogue_predictor.cli.train import (
+from dialogue_predictor.cli.flags import (
     Data,
     Device,
     Dropout,
@@ -20,11 +20,9 @@ from dialogue_predictor.cli.train import (
     Steps,
     Threads,
     ValidateSteps,
-    observer,
-    ranks_on,
-    settle,
-    told,
 )
+from dialogue_predictor.cli.stages import observer, ranks_on, told
+from dialogue_predictor.training.process import settle
 
 
 def classify(

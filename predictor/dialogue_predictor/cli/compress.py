@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dialogue_predictor.cli.train import (
+from dialogue_predictor.cli.flags import (
     Accumulate,
     AlignWeight,
     BatchTokens,
@@ -32,11 +32,9 @@ from dialogue_predictor.cli.train import (
     ValidateSteps,
     Warmup,
     WeightDecay,
-    observer,
-    ranks_on,
-    stage_options,
-    told,
 )
+from dialogue_predictor.cli.stages import observer, ranks_on, stage_options, told
+from dialogue_predictor.training.process import settle
 
 app = typer.Typer(help="Make smaller and faster models of larger ones.", no_args_is_help=True)
 
@@ -121,6 +119,7 @@ def distil(
 ) -> None:
     """Teach a smaller student what a teacher would say."""
     given = locals()
+    settle()
     with told():
         from dialogue_predictor.compression.distil import DistilOptions
         from dialogue_predictor.compression.distil import distil as run
@@ -220,6 +219,7 @@ def prune(
 ) -> None:
     """Take out what matters least, single weights or whole parts, and train what is left until it has recovered."""
     given = locals()
+    settle()
     with told():
         from dialogue_predictor.compression.prune import PruneOptions
         from dialogue_predictor.compression.prune import prune as run

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dialogue_predictor.cli.train import Data, Seed, Threads
+from dialogue_predictor.cli.flags import Data, Seed, Threads
 
 if TYPE_CHECKING:
     from dialogue_predictor.recipe.chain import Step
