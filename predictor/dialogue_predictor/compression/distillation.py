@@ -20,6 +20,7 @@ from dialogue_predictor.training.objectives import (
     bag_of_words,
     cross_entropy,
     hard_distillation,
+    in_steps,
     pointing,
     sequence_to_sequence,
     soft_distillation,
@@ -113,7 +114,7 @@ def kept_scores(model: DialogueTransformer, states: Tensor, memory: Tensor, batc
     As `model.scores`, but that what is copied is computed for the source's tokens [N, S] alone, which saves several passes
     over the vocabulary. A token that the source says k times is added k times the k-th part of it.
     """
-    logits, copy = model.project(states[kept]), model.model.copy
+    logits, copy = in_steps(model.project, states[kept]), model.model.copy
     if copy is None:
         return logits
     gate, attention = copy(states, copy.k_proj(memory), batch.source_mask)

@@ -4,6 +4,7 @@ A loss carries its tokens along, so that reports weigh tokens alike however the 
 hold a token are projected onto the vocabulary: on a small model that product is a third of the work.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from dialogue_predictor.model.vectors import mean_state
 from dialogue_predictor.training.batches import IGNORE, Batch
 
 CONTEXT = 3
+STEP = 64
 
 
 class Loss(NamedTuple):
@@ -46,6 +48,11 @@ def smoothed(chosen: Tensor, spread: Tensor, smoothing: float) -> Loss:
     return Loss(mean / count, nll.detach(), torch.tensor(len(chosen), device=chosen.device))
 
 
+def in_steps(project: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """What `project` makes of rows [N, D], asked for a multiple of `STEP` of them: see `batches` on shapes."""
+    return project(functional.pad(rows, (0, 0, 0, -len(rows) % STEP)))[: len(rows)]
+
+
 def token_nll(
     model: DialogueTransformer,
     states: Tensor,
@@ -61,7 +68,7 @@ def token_nll(
     copied only the targets' probability is ever computed.
     """
     kept = target_out != IGNORE  # [B, T]
-    targets, logits = target_out[kept], model.project(states[kept])
+    targets, logits = target_out[kept], in_steps(model.project, states[kept])
     copy = model.model.copy
     if copy is None:
         return cross_entropy(logits, targets, smoothing)

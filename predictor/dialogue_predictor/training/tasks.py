@@ -15,6 +15,7 @@ from dialogue_predictor.training.batches import Batch, Pairs
 from dialogue_predictor.training.masking import MaskedBatch
 from dialogue_predictor.training.objectives import (
     Loss,
+    in_steps,
     info_nce,
     masked_modelling,
     sequence_to_sequence,
@@ -81,7 +82,7 @@ class SimMIM(nn.Module):
     def forward(self, batch: MaskedBatch) -> Loss:
         memory = self.model.encode(batch.masked, batch.mask)  # [B, S, D]
         states = memory.flatten(0, 1)[batch.chosen]  # [N, D]
-        logits = self.masked_head(states, self.model.model.shared.weight)
+        logits = in_steps(lambda rows: self.masked_head(rows, self.model.model.shared.weight), states)
         loss = masked_modelling(logits, batch.original.flatten()[batch.chosen])
         if self.contrast_weight:
             whole = self.model.encode(batch.original, batch.mask)

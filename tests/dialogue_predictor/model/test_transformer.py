@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from dialogue_predictor.artifacts.bundle import locate
+from dialogue_predictor.model.attention import by_products, key_mask
 from dialogue_predictor.model.config import ModelConfig
 from dialogue_predictor.model.incremental import FIRST_CAPACITY, IncrementalModel
 from dialogue_predictor.model.transformer import TIED, DialogueTransformer, build
@@ -199,3 +201,28 @@ def test_a_missing_field_is_named() -> None:
     del values["d_model"]
     with pytest.raises(ValueError, match="d_model"):
         ModelConfig.from_dict(values)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_by_products_is_torchs_own_with_its_gradients(causal: bool) -> None:
+    torch.manual_seed(0)
+    queries, keys, values = (torch.randn(3, 2, 9, 8, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    mask = None if causal else key_mask(torch.arange(9) < torch.tensor(LENGTHS)[:, None])
+    given = by_products(queries, keys, values, mask, causal)
+    expected = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=causal)
+    torch.testing.assert_close(given, expected)
+    weights = torch.randn_like(given)
+    own, theirs = (torch.autograd.grad((seen * weights).sum(), (queries, keys, values)) for seen in (given, expected))
+    torch.testing.assert_close(own, theirs)
+
+
+def test_a_half_precise_training_learns_what_a_precise_one_does() -> None:
+    source, mask, target = batch()
+    model = tiny_model(seed=2)
+
+    def gradient(*, half: bool) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = model(source, mask, target).float().log_softmax(-1)[..., 5].mean()
+        return torch.cat([one.flatten() for one in torch.autograd.grad(loss, list(model.parameters()))])
+
+    assert functional.cosine_similarity(gradient(half=True), gradient(half=False), dim=0) > 0.99

@@ -18,6 +18,7 @@ from dialogue_predictor.training.objectives import (
     classification,
     cross_entropy,
     hard_distillation,
+    in_steps,
     info_nce,
     masked_modelling,
     pointing,
@@ -40,6 +41,18 @@ def prepared(*, copy: bool) -> tuple[DialogueTransformer, Tensor, Tensor]:
     model = tiny_model(seed=1, vocab_size=20, copy=copy).double()
     memory = model.encode(SOURCE, MASK)
     return model, memory, model.decode(TARGET_IN, memory, MASK)
+
+
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65])
+def test_rows_in_steps_are_the_same_rows_of_few_shapes(count: int) -> None:
+    rows, shapes = torch.randn(count, 3), []
+
+    def project(given: Tensor) -> Tensor:
+        shapes.append(len(given))
+        return given * 2
+
+    assert torch.equal(in_steps(project, rows), rows * 2)
+    assert shapes == [-(-count // 64) * 64]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -17,6 +17,7 @@ from dialogue_predictor.training.data.dialogues import Dialogue, Language
 
 BUDGETS = (64, 128, 192)
 BUDGET_WEIGHTS = (0.45, 0.35, 0.20)
+SOURCE_STEP = 16  # sources of a batch are padded to a multiple of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,9 @@ class Limits:
     max_target_tokens: int = 48
 
     def within(self, positions: int) -> "Limits":
-        """The same, as far as a model's positions go."""
-        source, target = min(self.max_source_tokens, positions), min(self.max_target_tokens, positions)
+        """The same, as far as a model's positions go, sources in whole steps of padding."""
+        whole = positions - positions % SOURCE_STEP or positions
+        source, target = min(self.max_source_tokens, whole), min(self.max_target_tokens, whole)
         return replace(self, max_source_tokens=source, max_target_tokens=target)
 
 

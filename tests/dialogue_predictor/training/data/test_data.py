@@ -80,8 +80,22 @@ def test_batches_hold_every_example_once_within_the_bound(examples: list[Example
     batches = bucketed(examples, bound, random.Random(0))
     assert sorted(id(one) for batch in batches for one in batch) == sorted(map(id, examples))
     for batch in batches:
-        width = max(len(one.source) for one in batch) + max(len(one.target) for one in batch)
-        assert len(batch) == 1 or width * len(batch) <= bound
+        whole = collate(batch, decoder_start_id=1)
+        assert len(batch) == 1 or whole.source.numel() + whole.target_in.numel() <= bound
+
+
+@given(EXAMPLES, st.integers(400, 4000))
+def test_batches_have_few_shapes(examples: list[Example], bound: int) -> None:
+    batches = [collate(batch, decoder_start_id=1) for batch in bucketed(examples, bound, random.Random(0))]
+    assert {len(batch) % 8 for batch in batches if len(batch) > 8} <= {0, len(examples) % 8}
+    assert sum(len(batch) % 8 != 0 for batch in batches if len(batch) > 8) <= 1  # the last of a pool
+    assert all(batch.source.shape[1] % 16 == 0 and batch.target_in.shape[1] % 8 == 0 for batch in batches)
+
+
+def test_the_padding_of_a_cut_source_stays_within_the_models_positions() -> None:
+    turns = (Utterance("user", "hello " * 99), Utterance("assistant", "bye"))
+    (example,) = encode_all([Dialogue("x", "sgd", "en", "", turns)], tiny_tokenizer(), Limits().within(40))
+    assert collate([example], decoder_start_id=1).source.shape[1] == 32
 
 
 @pytest.mark.parametrize("skip", [0, 1, 5, 13])
