@@ -19,6 +19,7 @@ from dialogue_predictor.model.config import ModelConfig
 from dialogue_predictor.model.transformer import DialogueTransformer
 from dialogue_predictor.training.data.examples import Example, draw_epoch
 from dialogue_predictor.training.data.mixture import read_mixture
+from dialogue_predictor.training.data.renumbering import renumber
 from dialogue_predictor.training.finetune import validation_batches
 from dialogue_predictor.training.loop import Outcome
 from dialogue_predictor.training.observers import Lines, Observer
@@ -125,12 +126,13 @@ def student_config(teacher: ModelConfig, options: DistilOptions) -> ModelConfig:
 def mixed(
     material: Material, said: Sequence[Example], options: DistilOptions
 ) -> Callable[[random.Random], Sequence[Example]]:
-    """Epochs of people's replies and the teacher's."""
+    """Epochs of people's replies and the teacher's, the digits of both exchanged anew in each."""
     taught = round(options.epoch_examples * options.sequences_share) if said else 0
     people = material.epoch(options.epoch_examples - taught)
 
     def epoch(draw: random.Random) -> list[Example]:
-        examples = [*people(draw), *draw_epoch({"taught": said}, {"taught": 1.0}, taught, draw)]
+        replies = draw_epoch({"taught": said}, {"taught": 1.0}, taught, draw)
+        examples = [*people(draw), *renumber(replies, material.digits, draw)]
         draw.shuffle(examples)
         return examples
 

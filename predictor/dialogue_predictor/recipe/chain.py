@@ -27,7 +27,7 @@ class Sizes:
     )
     training: tuple[str, ...] = ("--batch-tokens", "4096", "--learning-rate", "0.001")
     data: tuple[str, ...] = ()
-    answered: int = 30_000
+    answered: int = 80_000
     evaluated: int = 500
 
 
@@ -54,14 +54,15 @@ def chain(data: Path, out: Path, sizes: Sizes = Sizes(), threads: int = 2, seed:
         return Step((*words, *common, "--out", str(run), "--resume", *sizes.training, *budget, *more), run / REPORT)
 
     taught = ("--teacher", str(teacher))
+    said = ("--sequences", str(replies), "--sequences-share", "0.85")  # the teacher's own replies are easier to learn
     steps = [
         stage(("train", "pretrain"), pre, 0.05, *sizes.teacher),
-        stage(("train", "finetune"), teacher, 0.68, "--start", str(pre)),
+        stage(("train", "finetune"), teacher, 0.60, "--start", str(pre)),
         Step(
             ("compress", "sequences", *common, *taught, "--out", str(replies), "--examples", str(sizes.answered)),
             out / "replies.done",
         ),
-        stage(("compress", "distil"), student, 0.27, *taught, "--sequences", str(replies), *sizes.student),
+        stage(("compress", "distil"), student, 0.35, *taught, *said, *sizes.student),
     ]
     steps += quantised(data, out, student, FIRST, sizes.evaluated, threads, "--against", str(teacher))
     steps += quantised(data, out, teacher, SECOND, sizes.evaluated, threads)

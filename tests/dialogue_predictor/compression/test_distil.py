@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from dialogue_predictor.compression.distil import DistilOptions, distil, write_teachers_sequences
+from dialogue_predictor.compression.distil import DistilOptions, distil, mixed, write_teachers_sequences
 from dialogue_predictor.compression.distillation import Distillation, DistilWeights, Teacher, encoded, kept_scores
 from dialogue_predictor.compression.sequences import (
     SequenceOptions,
@@ -26,11 +27,13 @@ from dialogue_predictor.decoding.outcome import Hypothesis, Outcome
 from dialogue_predictor.model.transformer import DialogueTransformer
 from dialogue_predictor.training.batches import IGNORE, Batch
 from dialogue_predictor.training.data.examples import Example
+from dialogue_predictor.training.data.mixture import SHARES
 from dialogue_predictor.training.finetune import FinetuneOptions, finetune
 from dialogue_predictor.training.loop import LoopOptions, train
 from dialogue_predictor.training.observers import Silent
 from dialogue_predictor.training.run import open_run
 from dialogue_predictor.training.schedule import Schedule
+from dialogue_predictor.training.stage import Material
 from dialogue_predictor.training.tasks import initialise
 from support.tiny_batches import batch_of, examples
 from support.tiny_bundles import tiny_tokenizer
@@ -185,6 +188,17 @@ def test_the_teachers_sequences_make_a_student_say_what_it_says(tmp_path: Path) 
     before = mistakes()
     learnt(pupil, tiny_model(5), DistilWeights(soft=0.0, target=1.0), said)
     assert mistakes() < 0.6 * before
+
+
+def test_an_epoch_exchanges_the_digits_of_the_teachers_replies_too() -> None:
+    digits = tuple(range(10, 20))
+    said = [Example(digits, digits, "en")] * 40
+    material = Material({next(iter(SHARES)): [Example((5,), (6,), "en")]}, [], digits)
+    epoch = mixed(material, said, DistilOptions(epoch_examples=60, sequences_share=0.5))(random.Random(0))
+    taught = [one for one in epoch if len(one.source) == len(digits)]
+    assert len(taught) == 30
+    assert 5 < sum(one.source != digits for one in taught) < 25
+    assert all(one.source == one.target for one in taught)
 
 
 def test_of_a_searchs_hypotheses_the_student_gets_the_sound_one_that_is_most_like_a_persons_reply() -> None:
