@@ -3,8 +3,8 @@
 An epoch is cut into pools, each sorted by length and cut into batches whose padded size stays under the bound; the
 batches are shuffled. All of it follows from a seed and the epoch's number, so a resumed run sees the same batches.
 
-oneDNN compiles a kernel for every shape that a product has: with lengths and rows as they come, a small model on a CPU
-spends two fifths of its training on that. So widths and rows are multiples of a few numbers.
+oneDNN compiles a kernel for every shape that a product has, which takes as long as some of a small model's steps do. So
+widths and rows are multiples of a few numbers: then the kernels that are kept are soon all that there are.
 """
 
 import random

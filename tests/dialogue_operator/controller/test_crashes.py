@@ -33,7 +33,7 @@ POINTS: list[tuple[int, Moment]] = [
     (8, "before"),
     (11, "after"),
 ]
-PATIENCE = 40.0
+PATIENCE = 90.0  # a young cluster's garbage collector looks every half a minute for kinds that it does not know
 
 
 class Crew:
@@ -67,18 +67,21 @@ def calm(light: Light, namespace: str, crew: Crew, proxy: Proxy) -> Json:
     light.apply(claim(namespace))
     serve(light, namespace, "calm")
     proxy.arm(None)
+    proxy.done.clear()
     upgrade(light, namespace, "calm")
     eventually("the upgrade is over", lambda: _is_over(light, namespace, "calm"), PATIENCE)
     return canonical(light, namespace, "calm")
 
 
 def test_an_upgrade_without_a_crash_is_known_write_by_write(calm: Json, proxy: Proxy) -> None:
-    acts = [(write.verb, write.path.split("/")[6]) for write in proxy.writes if not write.path.endswith("/status")]
-    assert acts == [
-        ("POST", "servingruntimes"), ("POST", "inferenceservices"),
-        ("PATCH", "httproutes"), ("PATCH", "grpcroutes"), ("PATCH", "httproutes"), ("PATCH", "grpcroutes"),
-        ("DELETE", "inferenceservices"), ("DELETE", "servingruntimes"),
-    ]  # fmt: skip
+    acts = [(write.verb, write.path.split("/")[6]) for write in proxy.done if not write.path.endswith("/status")]
+    assert acts[:2] == [("POST", "servingruntimes"), ("POST", "inferenceservices")]
+    assert acts[-2:] == [("DELETE", "inferenceservices"), ("DELETE", "servingruntimes")]
+    # To the new revision, then without the old one; said again where the gateway wrote its status at the same time.
+    routes = acts[2:-2]
+    assert routes[:2] == [("PATCH", "httproutes"), ("PATCH", "grpcroutes")]
+    assert all(2 <= routes.count(each) <= 6 for each in routes[:2])
+    assert set(routes) == set(routes[:2])
     assert proxy.writes[0].path.endswith("/status")
     assert len(proxy.writes) >= WRITES
     assert calm["status"]["stableVersion"] == "2.0.0"
