@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dialogue_predictor.training.data.corpora import read_corpora, share_of
 from dialogue_predictor.training.data.dialogues import Dialogue, Language, Split, Utterance
-from dialogue_predictor.training.data.questions import CHINESE, ENGLISH, Frames
+from dialogue_predictor.training.data.questions import Family, families
 
 REFUSALS: Mapping[Language, tuple[str, ...]] = {
     "en": (
@@ -80,18 +80,18 @@ def questions_of(dialogues: Sequence[Dialogue], split: Split) -> list[tuple[Lang
         if one.corpus == "smalltalk" and one.topic not in SOCIAL and one.turns and QUESTION.search(one.turns[0].text)
     )
     chosen = [question for question in asked if split_of(key_of(question[1])) == split]
-    for language, frames in (("en", ENGLISH), ("zh", CHINESE)):
-        chosen += [(language, text) for text in framed(frames, split)]  # type: ignore[misc]
+    for language in REFUSALS:
+        chosen += [(language, text) for text in framed(families(language), split)]
     return list(dict.fromkeys(chosen))
 
 
-def framed(frames: Frames, split: Split) -> Iterator[str]:
+def framed(asked: Sequence[Family], split: Split) -> Iterator[str]:
     """Each frame with at most `MOST_PER_FRAME` of its topics, chosen by a hash."""
-    for wordings, topics in frames:
-        for wording in wordings:
-            if split_of(wording) == split:
-                fitting = sorted(topics, key=lambda topic: share_of(f"{wording}{topic}"))[:MOST_PER_FRAME]
-                yield from (wording.replace("{}", topic) for topic in fitting)
+    for family in asked:
+        for frame in family["frames"]:
+            if split_of(frame) == split:
+                fitting = sorted(family["topics"], key=lambda topic: share_of(f"{frame}{topic}"))[:MOST_PER_FRAME]
+                yield from (frame.replace("{}", topic) for topic in fitting)
 
 
 def split_of(key: str) -> Split:
