@@ -1,5 +1,6 @@
 """Simulated dialogues: nothing is said that the database does not say, and what was looked for is found."""
 
+import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,9 +58,14 @@ SYSTEM = {
 
 
 @pytest.fixture(scope="module")
-def dialogues() -> list[Dialogue]:
+def simulator() -> Simulator:
     user, system = ({acts_of(acts): texts for acts, texts in side.items()} for side in (USER, SYSTEM))
-    return Simulator(Wordings(worded(user, PLACES), worded(system, PLACES), PLACES)).dialogues(300, seed=0)
+    return Simulator(Wordings(worded(user, PLACES), worded(system, PLACES), PLACES))
+
+
+@pytest.fixture(scope="module")
+def dialogues(simulator: Simulator) -> list[Dialogue]:
+    return simulator.dialogues(300, seed=0)
 
 
 def exchanges(dialogues: list[Dialogue]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
@@ -91,6 +97,17 @@ def test_every_value_of_an_answer_is_in_the_facts_that_the_lookup_finds(dialogue
         if answered.startswith("没有"):
             assert any(fact.endswith(" 无") for fact in facts)
     assert seen == set(patterns)
+
+
+@pytest.mark.parametrize(
+    ("facts", "answered"),
+    [(("北京饭店 电话 010-1234",), "电话是010-1234。"), (("北京饭店 电话 010-9999",), None), ((), None)],
+)
+def test_an_answer_that_its_facts_do_not_hold_is_not_said(
+    simulator: Simulator, facts: tuple[str, ...], answered: str | None
+) -> None:
+    kinds = [frozenset({"Inform+酒店+电话"})]
+    assert simulator.reply(kinds, {"酒店+电话": ["010-1234"]}, facts, random.Random(0)) == answered
 
 
 def test_facts_are_those_that_a_real_dialogue_would_get(dialogues: list[Dialogue]) -> None:
@@ -163,8 +180,6 @@ def test_requests_are_read_from_acts() -> None:
 
 
 def test_wishes_of_a_record_are_met_by_it() -> None:
-    import random
-
     draw = random.Random(0)
     for domain, slots in (
         ("酒店", ("价格", "评分", "酒店类型")),
